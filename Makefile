@@ -1,0 +1,50 @@
+# tenantsync. `make` lists the targets.
+SHELL := /bin/bash
+GO    ?= go
+BIN   := bin/tenantsync
+# The Microsoft Graph SDK takes minutes to compile. Every target uses the same flags, so that it happens once.
+export CGO_ENABLED := 0
+export GOFLAGS := $(GOFLAGS) -trimpath
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Packages that link the Graph SDK, and all others. What is slow for the SDK (the race detector compiles everything a
+# second time, staticcheck analyses it) is done for the others.
+SDK    = github.com/microsoftgraph/msgraph-sdk-go
+NO_SDK = $(shell $(GO) list -test -f '{{if not .ForTest}}{{.ImportPath}} {{join .Deps " "}}{{else}}{{.ForTest}} {{join .Deps " "}}{{end}}' ./... \
+	| awk '{ p=$$1; sub(/\.test$$/, "", p); seen[p]; for (i=2; i<=NF; i++) if ($$i=="$(SDK)") sdk[p] } END { for (p in seen) if (!(p in sdk)) print p }')
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race bench lint package clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build bin/tenantsync
+	@test -x $(BIN) || echo "the first build compiles the Microsoft Graph SDK: two to five minutes, once"
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) .
+
+demo: build ## Watch two simulated tenants feed a third, and check the result
+	@$(BIN) demo
+
+test: ## Run all tests
+	$(GO) test -shuffle=on ./...
+
+race: ## Run the tests under the race detector, but for what links the Graph SDK
+	@command -v gcc >/dev/null || { echo "the race detector needs gcc; it is not here"; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on $(NO_SDK)
+
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+lint: ## Check format, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-clean:"; gofmt -l .; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) $(NO_SDK)
+
+package: ## Stage and zip the function app in dist/azure
+	GOOS=linux GOARCH=amd64 $(GO) build -trimpath -ldflags '-s -w' -o bin/linux-amd64/tenantsync .
+	$(GO) run ./infra/package -binary bin/linux-amd64/tenantsync -out dist/azure -config $(or $(CONFIG),tenantsync.yaml)
+
+clean: ## Remove what was built
+	rm -rf bin dist

@@ -1,0 +1,113 @@
+// Package provision applies one change to one target tenant and settles its message.
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/change"
+	"github.com/tenantsync/tenantsync/shared/outcome"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+// How long a change is tried before it is put aside for a person: attempts that failed, and age since it arrived.
+const (
+	MaxAttempts = 12
+	MaxAge      = 24 * time.Hour
+)
+
+// Reconciler brings one user in line on one route. Its error is an outcome.
+type Reconciler interface {
+	Reconcile(ctx context.Context, route tenant.Route, c change.Change, holder string) error
+}
+
+// Bus settles messages by their lock token and schedules copies.
+type Bus interface {
+	Complete(ctx context.Context, d change.Delivery) error
+	DeadLetter(ctx context.Context, d change.Delivery, reason, description string) error
+	Schedule(ctx context.Context, queue string, at time.Time, c change.Change) error
+}
+
+// Handler takes one message from its delivery to its settlement.
+type Handler struct {
+	Topology   *tenant.Topology
+	Reconciler Reconciler
+	Bus        Bus
+	Now        func() time.Time
+	// Jitter is a uniform random number in [0, 1).
+	Jitter func() float64
+	Log    *slog.Logger
+}
+
+// Handle works on d and settles it. Its error means that d could not be settled: its lock runs out and it comes again.
+func (h *Handler) Handle(ctx context.Context, d change.Delivery) error {
+	started := h.Now()
+	c, err := change.Decode(d.Body)
+	if err != nil {
+		return h.settle(ctx, d, c, outcome.Of(outcome.Fail("unreadable message", err)), started)
+	}
+	route, ok := h.Topology.Route(c.Route)
+	if !ok {
+		err = outcome.Fail("unknown route", fmt.Errorf("there is no route %q in the configuration any more; add it and replay, or discard", c.Route))
+	} else {
+		err = h.Reconciler.Reconcile(ctx, route, c, d.MessageID)
+	}
+	return h.settle(ctx, d, c, h.bounded(c, outcome.Of(err)), started)
+}
+
+// bounded turns a retry that has gone on for too long into a dead letter.
+func (h *Handler) bounded(c change.Change, o outcome.Outcome) outcome.Outcome {
+	if o.Kind != outcome.Retry {
+		return o
+	}
+	age := h.Now().Sub(c.ArrivedAt)
+	if c.Attempt+1 < MaxAttempts && age < MaxAge {
+		return o
+	}
+	return outcome.Of(outcome.Fail(o.Code, fmt.Errorf("given up after %d attempts in %s: %w", c.Attempt+1, age.Round(time.Second), o.Err)))
+}
+
+// settle is the one place that turns an outcome into what happens to the message. A copy is scheduled before the
+// original completes, so that a crash between the two leaves one message too many, never one too few.
+func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change, o outcome.Outcome, started time.Time) error {
+	var err error
+	switch o.Kind {
+	case outcome.Done:
+		err = h.Bus.Complete(ctx, d)
+	case outcome.Later:
+		err = h.again(ctx, d, c.Again(false), o.Delay)
+	case outcome.Retry:
+		next := c.Again(true)
+		err = h.again(ctx, d, next, max(o.Delay, outcome.Backoff(next.Attempt, h.Jitter())))
+	case outcome.Terminal:
+		err = h.Bus.DeadLetter(ctx, d, o.Code, o.Err.Error())
+	}
+	attrs := []any{"route", c.Route, "user", c.User, "message", d.MessageID, "delivery", d.DeliveryCount,
+		"outcome", o.Kind.String(), "ms", h.Now().Sub(started).Milliseconds()}
+	level := slog.LevelInfo
+	if o.Err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, "code", o.Code, "attempt", c.Attempt, "error", o.Err)
+	}
+	if err != nil {
+		err = fmt.Errorf("settle message %s as %s: %w", d.MessageID, o.Kind, err)
+	}
+	if o.Kind == outcome.Terminal || err != nil {
+		level = slog.LevelError
+	}
+	if err != nil {
+		attrs = append(attrs, "settlement", errors.Unwrap(err))
+	}
+	h.Log.Log(ctx, level, "provision", attrs...)
+	return err
+}
+
+func (h *Handler) again(ctx context.Context, d change.Delivery, next change.Change, delay time.Duration) error {
+	if err := h.Bus.Schedule(ctx, d.Queue, h.Now().Add(delay), next); err != nil {
+		return fmt.Errorf("schedule its copy: %w", err)
+	}
+	return h.Bus.Complete(ctx, d)
+}

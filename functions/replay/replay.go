@@ -1,0 +1,95 @@
+// Package replay puts dead letters back on their queue, on an administrator's word.
+package replay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/tenantsync/tenantsync/shared/change"
+	"github.com/tenantsync/tenantsync/shared/deadletter"
+)
+
+// Route is its address below /api/.
+const Route = "replay"
+
+const maxBody = 64 << 10
+
+// Bus replays dead letters: each is sent again before the dead one is completed, so that none is ever lost.
+type Bus interface {
+	Replay(ctx context.Context, r deadletter.Request) (deadletter.Report, error)
+}
+
+// Handler answers POST with a JSON object; every field is optional:
+//
+//	{"route": "fabrikam-us→contoso", "user": "<object id>", "reason": "ambiguous match", "max": 1000, "dryRun": true}
+//
+// The answer is a deadletter.Report; 400 says what is wrong with the request, 502 that the bus failed half-way: what was
+// counted until then was replayed, and the same request can be made again.
+type Handler struct {
+	Bus Bus
+	Log *slog.Logger
+}
+
+type request struct {
+	Route  string `json:"route"`
+	User   string `json:"user"`
+	Reason string `json:"reason"`
+	Max    *int   `json:"max"`
+	DryRun bool   `json:"dryRun"`
+}
+
+type failure struct {
+	Error  string             `json:"error"`
+	Report *deadletter.Report `json:"report,omitempty"`
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answer(w, http.StatusMethodNotAllowed, failure{Error: "use POST"})
+		return
+	}
+	req, err := decode(w, r)
+	if err != nil {
+		answer(w, http.StatusBadRequest, failure{Error: err.Error()})
+		return
+	}
+	report, err := h.Bus.Replay(r.Context(), req)
+	h.Log.InfoContext(r.Context(), "replay", "route", req.Filter.Route, "reason", req.Filter.Reason, "dryRun", req.DryRun,
+		"replayed", report.Replayed, "skipped", report.Skipped, "unreadable", report.Broken, "error", err)
+	if err != nil {
+		answer(w, http.StatusBadGateway, failure{Error: err.Error(), Report: &report})
+		return
+	}
+	answer(w, http.StatusOK, report)
+}
+
+func decode(w http.ResponseWriter, r *http.Request) (deadletter.Request, error) {
+	var in request
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil && !errors.Is(err, io.EOF) {
+		return deadletter.Request{}, fmt.Errorf("the body is not a replay request: %w; known fields are route, user, reason, max and dryRun", err)
+	}
+	req := deadletter.Request{
+		Queue:  change.QueueChanges,
+		Filter: deadletter.Filter{Route: in.Route, User: in.User, Reason: in.Reason},
+		Max:    deadletter.DefaultReplay,
+		DryRun: in.DryRun,
+	}
+	if in.Max != nil {
+		req.Max = *in.Max
+	}
+	return req, req.Check()
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

@@ -1,0 +1,30 @@
+package functions
+
+import (
+	"net/http"
+
+	"github.com/tenantsync/tenantsync/functions/notify"
+	"github.com/tenantsync/tenantsync/functions/provision"
+	"github.com/tenantsync/tenantsync/functions/renew"
+	"github.com/tenantsync/tenantsync/functions/replay"
+	"github.com/tenantsync/tenantsync/shared/change"
+)
+
+// Handlers are the functions' bodies.
+type Handlers struct {
+	Notify    *notify.Handler
+	Provision *provision.Handler
+	Renew     *renew.Handler
+	Replay    *replay.Handler
+}
+
+// Table lists every function with its trigger.
+func Table(h Handlers) []Function {
+	post := []string{http.MethodPost}
+	return []Function{
+		{Name: "notify", HTTP: &HTTP{Route: notify.Route, Methods: post, Handler: h.Notify}},
+		{Name: "provision", Queue: &Queue{Name: change.QueueChanges, Handle: h.Provision.Handle}},
+		{Name: "renew", Timer: &Timer{Every: renew.Every, Run: h.Renew.Run}},
+		{Name: "replay", HTTP: &HTTP{Route: replay.Route, Methods: post, Keyed: true, Handler: h.Replay}},
+	}
+}

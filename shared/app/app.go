@@ -1,0 +1,137 @@
+// Package app puts the program together: adapters, domain and functions, from one configuration. Nothing here opens a
+// connection; the first request, timer or message does.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tenantsync/tenantsync/functions"
+	"github.com/tenantsync/tenantsync/functions/notify"
+	"github.com/tenantsync/tenantsync/functions/provision"
+	"github.com/tenantsync/tenantsync/functions/renew"
+	"github.com/tenantsync/tenantsync/functions/replay"
+	"github.com/tenantsync/tenantsync/shared/config"
+	"github.com/tenantsync/tenantsync/shared/graph"
+	"github.com/tenantsync/tenantsync/shared/provisioning"
+	"github.com/tenantsync/tenantsync/shared/servicebus"
+	"github.com/tenantsync/tenantsync/shared/sqlitestore"
+	"github.com/tenantsync/tenantsync/shared/subscription"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+// Options are what a configuration file cannot say. All may be zero.
+type Options struct {
+	// Transport carries requests to Graph and the login service; nil is the system's.
+	Transport http.RoundTripper
+	// Journal wraps the journal, so that somebody can watch.
+	Journal func(provisioning.Journal) provisioning.Journal
+	Log     *slog.Logger
+}
+
+// App is the program, put together.
+type App struct {
+	Functions []functions.Function
+	Bus       *servicebus.Bus
+	Store     *sqlitestore.Store
+}
+
+// New builds the program. c must name a bus, a public URL, a data folder and a clientState key.
+func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := complete(c); err != nil {
+		return nil, err
+	}
+	directory, err := openGraph(c.Graph, o)
+	if err != nil {
+		return nil, err
+	}
+	bus, err := servicebus.Open(servicebus.Options{ConnectionString: c.Bus.ConnectionString, Namespace: c.Bus.Namespace,
+		ManagedIdentityClientID: c.Bus.ManagedIdentityClientID, Logger: o.Log})
+	if err != nil {
+		return nil, fmt.Errorf("open the bus: %w", err)
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	store, err := sqlitestore.Open(ctx, filepath.Join(c.DataDir, "tenantsync.db"))
+	if err != nil {
+		return nil, err
+	}
+	return &App{Functions: functions.Table(handlers(c, o, directory, bus, store)), Bus: bus, Store: store}, nil
+}
+
+// complete refuses what a host must have settled before.
+func complete(c *config.Config) error {
+	var missing []error
+	for _, m := range []struct {
+		absent bool
+		text   string
+	}{
+		{!c.Bus.Configured(), "no Service Bus: set " + config.EnvBus + " or " + config.EnvBusNamespace},
+		{c.PublicURL == "", "no address that Graph can reach: set " + config.EnvPublicURL},
+		{c.DataDir == "", "no folder for links and journal: set " + config.EnvDataDir},
+		{len(c.ClientStateKey) < 32, "no key for clientState: set " + config.EnvClientStateKey + " to at least 32 random characters"},
+	} {
+		if m.absent {
+			missing = append(missing, config.Mistake{File: "environment", Text: m.text})
+		}
+	}
+	return errors.Join(missing...)
+}
+
+func openGraph(c config.Graph, o Options) (*graph.Graph, error) {
+	options := graph.Options{AuthorityHost: c.AuthorityHost, Endpoint: c.Endpoint, ClientID: c.ClientID,
+		Credential: graph.Credential{ClientSecret: c.ClientSecret}, Transport: o.Transport, Logger: o.Log}
+	if c.ManagedIdentityClientID != "" {
+		assertion, err := graph.ManagedIdentityAssertion(c.ManagedIdentityClientID)
+		if err != nil {
+			return nil, err
+		}
+		options.Credential = graph.Credential{Assertion: assertion}
+	}
+	return graph.New(options)
+}
+
+func handlers(c *config.Config, o Options, directory *graph.Graph, bus *servicebus.Bus, store *sqlitestore.Store) functions.Handlers {
+	var journal provisioning.Journal = store
+	if o.Journal != nil {
+		journal = o.Journal(journal)
+	}
+	keys := [][]byte{c.ClientStateKey}
+	if len(c.PreviousClientStateKey) > 0 {
+		keys = append(keys, c.PreviousClientStateKey)
+	}
+	sources := c.Topology.Sources()
+	return functions.Handlers{
+		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
+		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
+			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Now: time.Now}},
+		Renew: &renew.Handler{Topology: c.Topology, Users: directory, Store: store, Bus: bus, Now: time.Now, Log: o.Log,
+			Renewer: &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
+				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}},
+		Replay: &replay.Handler{Bus: bus, Log: o.Log},
+	}
+}
+
+func ids(tenants []tenant.Tenant) []string {
+	out := make([]string, len(tenants))
+	for i, t := range tenants {
+		out[i] = t.ID
+	}
+	return out
+}
+
+// Close ends connections; call it once no host feeds the functions any more.
+func (a *App) Close(ctx context.Context) error {
+	return errors.Join(a.Bus.Close(ctx), a.Store.Close())
+}

@@ -1,0 +1,192 @@
+package broker
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
+)
+
+// right is something a key allows.
+type right string
+
+const (
+	rightListen right = "Listen"
+	rightSend   right = "Send"
+	rightAny    right = "" // any of them
+)
+
+func (k Key) allows(r right) bool {
+	switch r {
+	case rightListen:
+		return k.Listen || k.Manage
+	case rightSend:
+		return k.Send || k.Manage
+	}
+	return k.Listen || k.Send || k.Manage
+}
+
+// grants are what tokens allow a connection to do, by lower-case path. everywhere is the path of all.
+type grants map[string]grant
+
+type grant struct {
+	key     Key
+	expires time.Time // zero: never
+}
+
+const everywhere = ""
+
+// authorize checks that the connection holds a right at an address, and returns the refusal otherwise.
+func (c *conn) authorize(at address, need right) *amqp.Error {
+	now := c.server.options.Now()
+	for _, path := range []string{at.path, everywhere} {
+		g, ok := c.grants[path]
+		if ok && (g.expires.IsZero() || now.Before(g.expires)) && g.key.allows(need) {
+			return nil
+		}
+	}
+	description := "Unauthorized access. Put a token for '" + at.path + "' on $cbs first."
+	if need != rightAny {
+		description = fmt.Sprintf("Unauthorized access. '%s' claim(s) are required to perform this operation. Resource: '%s'.", need, at.path)
+	}
+	return &amqp.Error{Condition: conditionUnauthorized, Description: description}
+}
+
+// authenticate runs SASL. Rights normally come from tokens on $cbs, whatever the mechanism; only PLAIN, with the name
+// and secret of a key, gives that key's rights for the whole connection.
+func (c *conn) authenticate() error {
+	c.sendSASL(&amqp.SASLMechanisms{Mechanisms: []amqp.Symbol{"MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"}})
+	frame, err := c.readFrame(amqp.FrameSASL)
+	if err != nil {
+		return err
+	}
+	p, _, err := amqp.DecodePerformative(frame.Body)
+	if err != nil {
+		return err
+	}
+	init, ok := p.(*amqp.SASLInit)
+	if !ok {
+		return fmt.Errorf("broker: authenticate: got %T", p)
+	}
+	const failed = 1
+	switch init.Mechanism {
+	case "MSSBCBS", "ANONYMOUS", "EXTERNAL":
+	case "PLAIN":
+		name, secret, _ := strings.Cut(strings.TrimPrefix(string(init.InitialResponse), "\x00"), "\x00")
+		key, known := c.server.options.Keys[name]
+		if !known || !hmac.Equal([]byte(secret), []byte(key.Secret)) {
+			c.sendSASL(&amqp.SASLOutcome{Code: failed})
+			return errors.New("broker: authenticate: wrong key name or secret")
+		}
+		c.grants[everywhere] = grant{key: key}
+	default:
+		c.sendSASL(&amqp.SASLOutcome{Code: failed})
+		return fmt.Errorf("broker: authenticate: unknown mechanism %q", init.Mechanism)
+	}
+	c.sendSASL(&amqp.SASLOutcome{})
+	return nil
+}
+
+func (c *conn) sendSASL(p amqp.Performative) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out = amqp.AppendFrame(c.out, amqp.FrameSASL, 0, p, nil)
+	c.nudge()
+}
+
+// putToken is the one operation of $cbs: it takes a token for a path and grants what the token allows. Clients repeat
+// it before the token expires.
+func (c *conn) putToken(r request) reply {
+	if r.operation != "put-token" {
+		return badRequest("The operation is unknown on $cbs.")
+	}
+	audience, _ := r.properties.Get("name").(string)
+	token, _ := r.body.(string)
+	path := audiencePath(audience)
+	var g grant
+	switch kind := r.properties.Get("type"); {
+	case kind == "servicebus.windows.net:sastoken":
+		var err error
+		if g, err = c.server.verify(token, path); err != nil {
+			return reply{status: statusUnauthorized, description: err.Error(), condition: conditionUnauthorized}
+		}
+	case kind == "jwt" && c.server.options.AcceptJWT:
+		g.key = Key{Listen: true, Send: true, Manage: true}
+	default:
+		return reply{status: statusUnauthorized, description: fmt.Sprintf("InvalidToken: Tokens of type %v are not accepted.", kind), condition: conditionUnauthorized}
+	}
+	at, ok := c.server.resolve(path)
+	if !ok {
+		return reply{status: statusNotFound, description: entityNotFound(audience), condition: conditionNotFound}
+	}
+	c.grants[at.path] = g
+	return reply{status: statusAccepted, description: "Accepted"}
+}
+
+// audiencePath is the entity path in a URI such as amqp://host:port/queue, in lower case.
+func audiencePath(audience string) string {
+	path := audience
+	if u, err := url.Parse(audience); err == nil && u.Host != "" {
+		path = u.Path
+	}
+	return strings.ToLower(strings.Trim(path, "/"))
+}
+
+var errSignature = errors.New("InvalidSignature: The token has an invalid signature.")
+
+// verify checks a shared access signature for a path: its signature, its expiry, and that the resource it was made for
+// is the path or a parent of it. A failure's text goes to the client, in the words of Service Bus.
+//
+// The signature is over the resource as the token has it, percent-encoded, and the expiry in Unix seconds; the key is
+// the secret's text itself, not what its base64 decodes to.
+func (s *Server) verify(token, path string) (grant, error) {
+	fields, ok := strings.CutPrefix(token, "SharedAccessSignature ")
+	if !ok {
+		return grant{}, errors.New("MalformedToken: The token is no shared access signature.")
+	}
+	values, err := url.ParseQuery(fields)
+	if err != nil {
+		return grant{}, errors.New("MalformedToken: The token cannot be read.")
+	}
+	key, ok := s.options.Keys[values.Get("skn")]
+	if !ok || !signed(values, key.Secret) {
+		return grant{}, errSignature
+	}
+	seconds, err := strconv.ParseInt(values.Get("se"), 10, 64)
+	if err != nil {
+		return grant{}, errors.New("MalformedToken: The expiry is not a number of seconds.")
+	}
+	expires := time.Unix(seconds, 0).UTC()
+	if !s.options.Now().Before(expires) {
+		return grant{}, fmt.Errorf("ExpiredToken: The token is expired. Expiration time: %s", expires.Format(time.RFC1123))
+	}
+	if scope := audiencePath(values.Get("sr")); scope != everywhere && scope != path && !strings.HasPrefix(path, scope+"/") {
+		return grant{}, errors.New("InvalidAudience: The token was made for another resource.")
+	}
+	return grant{key: key, expires: expires}, nil
+}
+
+// signed compares the signature with those of the two spellings in use: clients percent-encode the resource in lower
+// or in upper case hexadecimal.
+func signed(values url.Values, secret string) bool {
+	got, err := base64.StdEncoding.DecodeString(values.Get("sig"))
+	if err != nil {
+		return false
+	}
+	upper := url.QueryEscape(values.Get("sr"))
+	for _, resource := range []string{upper, strings.ToLower(upper)} {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write([]byte(resource + "\n" + values.Get("se")))
+		if hmac.Equal(got, mac.Sum(nil)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,162 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
+)
+
+const (
+	// messageCredit is how many messages a client may send ahead.
+	messageCredit = 1000
+	// requestCredit is how many requests may be without an answer; times the size of an answer, it bounds the memory a
+	// client that does not read its answers can take.
+	requestCredit = 64
+
+	conditionMessageSize amqp.Symbol = "amqp:link:message-size-exceeded"
+
+	// batchFormat marks a delivery whose data sections each hold a message.
+	batchFormat = 0x80013700
+)
+
+// incomingLink takes deliveries from a client. Its connection's lock guards it.
+type incomingLink struct {
+	session *session
+	handle  uint32
+	name    string
+	sink    sink
+	limit   uint32 // full credit
+	count   uint32 // deliveries so far
+	open    uint32 // deliveries that still use credit: answered ones do not
+	granted uint32 // credit the client has left
+	partial *partial
+	closed  bool // by us, and the client has not noticed
+}
+
+// sink is where deliveries go. It returns the state to settle the delivery with, and whether the delivery is done with
+// or keeps its credit until release is called.
+type sink interface {
+	accept(format uint32, payload []byte) (state any, done bool)
+}
+
+// partial is a delivery of which more frames will come.
+type partial struct {
+	id      uint32
+	format  uint32
+	settled bool
+	payload []byte
+}
+
+// grant gives the client its credit back, up to the limit.
+func (l *incomingLink) grant() {
+	l.granted = l.limit - l.open
+	state := l.session.flowState()
+	state.Handle, state.DeliveryCount, state.LinkCredit = &l.handle, new(l.count), new(l.granted)
+	l.session.send(state)
+}
+
+// release ends the hold of a delivery on credit, and grants anew when half of it is used.
+func (l *incomingLink) release() {
+	l.open--
+	l.replenish()
+}
+
+func (l *incomingLink) replenish() {
+	if !l.closed && l.granted <= l.limit/2 && l.granted < l.limit-l.open {
+		l.grant()
+	}
+}
+
+// fail detaches the link for a reason.
+func (l *incomingLink) fail(reason *amqp.Error) {
+	l.closed, l.partial = true, nil
+	l.session.send(&amqp.Detach{Handle: l.handle, Closed: true, Error: reason})
+}
+
+// transfer puts the frames of a delivery together and hands it to the link's sink.
+func (s *session) transfer(t *amqp.Transfer, payload []byte) error {
+	s.nextIncoming++
+	l := s.incoming[t.Handle]
+	if l == nil {
+		return unattached(t.Handle)
+	}
+	if l.closed {
+		return nil // sent before the client saw our detach
+	}
+	if l.partial == nil {
+		if t.DeliveryID == nil {
+			return &amqp.Error{Condition: conditionNotAllowed, Description: "The first transfer of a delivery has no delivery id."}
+		}
+		if l.granted == 0 {
+			l.fail(&amqp.Error{Condition: "amqp:link:transfer-limit-exceeded", Description: "The link has no credit."})
+			return nil
+		}
+		l.partial = &partial{id: *t.DeliveryID, settled: t.Settled, payload: payload}
+		if t.MessageFormat != nil {
+			l.partial.format = *t.MessageFormat
+		}
+	} else {
+		l.partial.payload = append(l.partial.payload, payload...)
+		l.partial.settled = l.partial.settled || t.Settled
+	}
+	if len(l.partial.payload) > maxMessageSize {
+		l.fail(&amqp.Error{Condition: conditionMessageSize, Description: "The message is larger than the link allows."})
+		return nil
+	}
+	if t.Aborted {
+		l.partial = nil
+		return nil
+	}
+	if !t.More {
+		l.complete(l.partial)
+	}
+	return nil
+}
+
+// complete deals with a delivery that is all there.
+func (l *incomingLink) complete(p *partial) {
+	l.partial = nil
+	l.count++
+	l.granted--
+	l.open++
+	state, done := l.sink.accept(p.format, p.payload)
+	if !p.settled {
+		l.session.send(&amqp.Disposition{Role: amqp.RoleReceiver, First: p.id, Settled: true, State: state})
+	}
+	if done {
+		l.release()
+	}
+}
+
+// queueSink puts messages into a queue.
+type queueSink struct{ entity *entity }
+
+// accept stores a message, or all messages of a batch, or none.
+func (s queueSink) accept(format uint32, payload []byte) (state any, done bool) {
+	encoded := [][]byte{payload}
+	if format == batchFormat {
+		var err error
+		if encoded, err = amqp.SplitBatch(payload); err != nil {
+			return rejected(conditionDecode, err.Error()), true
+		}
+	}
+	messages := make([]queue.Message, len(encoded))
+	for i, b := range encoded {
+		m, err := parse(b)
+		if err != nil {
+			return rejected(conditionDecode, err.Error()), true
+		}
+		messages[i] = m
+	}
+	s.entity.do(func(now time.Time) {
+		for _, m := range messages {
+			s.entity.queue.Enqueue(now, m)
+		}
+	})
+	return amqp.Accepted{}.Value(), true
+}
+
+func rejected(condition amqp.Symbol, description string) any {
+	return amqp.Rejected{Error: &amqp.Error{Condition: condition, Description: description}}.Value()
+}

@@ -1,0 +1,175 @@
+package queue
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// machine drives a queue with arbitrary operations and remembers only which messages it must still hold.
+type machine struct {
+	q      *Queue
+	now    time.Time
+	sent   int
+	stored map[string]bool // accepted and neither completed, cancelled, taken nor expired
+	held   []Message       // received at some time; their locks may have ended
+}
+
+func (m *machine) send(t *rapid.T) {
+	m.sent++
+	message := Message{ID: fmt.Sprint(m.sent)}
+	if seconds := rapid.IntRange(-1, 90).Draw(t, "scheduled in"); seconds > 0 {
+		message.ScheduledFor = m.now.Add(time.Duration(seconds) * time.Second)
+	}
+	if m.q.Enqueue(m.now, message) == 0 {
+		t.Fatal("a new message was taken for a duplicate")
+	}
+	m.stored[message.ID] = true
+}
+
+func (m *machine) sendAgain(t *rapid.T) {
+	if m.sent > 0 && m.q.Enqueue(m.now, Message{ID: fmt.Sprint(m.sent)}) != 0 {
+		t.Fatal("a duplicate was accepted")
+	}
+}
+
+func (m *machine) receive(t *rapid.T) {
+	if got, ok := m.pick(t).Receive(m.now); ok {
+		m.held = append(m.held, got)
+	}
+}
+
+func (m *machine) take(t *rapid.T) {
+	if got, ok := m.pick(t).ReceiveAndDelete(); ok {
+		delete(m.stored, got.ID)
+	}
+}
+
+func (m *machine) settle(t *rapid.T) {
+	if len(m.held) == 0 {
+		return
+	}
+	got := rapid.SampledFrom(m.held).Draw(t, "message")
+	outcome := Outcome(rapid.IntRange(int(Complete), int(DeadLetter)).Draw(t, "outcome"))
+	if m.pick(t).Settle(m.now, []Token{got.LockToken}, outcome, nil) == nil && outcome == Complete {
+		delete(m.stored, got.ID)
+	}
+}
+
+func (m *machine) renew(t *rapid.T) {
+	if len(m.held) > 0 {
+		_, _ = m.pick(t).Renew(m.now, []Token{rapid.SampledFrom(m.held).Draw(t, "message").LockToken})
+	}
+}
+
+func (m *machine) receiveDeferred(t *rapid.T) {
+	q := m.pick(t)
+	for _, p := range q.Peek(0, 100) {
+		if p.State != Deferred {
+			continue
+		}
+		remove := rapid.Bool().Draw(t, "remove")
+		got, err := q.ReceiveDeferred(m.now, []int64{p.SequenceNumber}, remove)
+		switch {
+		case err != nil: // locked
+		case remove:
+			delete(m.stored, p.ID)
+		default:
+			m.held = append(m.held, got...)
+		}
+		return
+	}
+}
+
+func (m *machine) cancel(t *rapid.T) {
+	for _, p := range m.q.Peek(0, 100) {
+		if p.State == Scheduled && m.q.CancelScheduled([]int64{p.SequenceNumber}) == nil {
+			delete(m.stored, p.ID)
+			return
+		}
+	}
+}
+
+func (m *machine) pass(t *rapid.T) {
+	m.now = m.now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "seconds")) * time.Second)
+	m.q.Tick(m.now)
+}
+
+// pick is the queue or its dead-letter queue.
+func (m *machine) pick(t *rapid.T) *Queue {
+	if rapid.Bool().Draw(t, "dead letters") {
+		return m.q.DeadLetters()
+	}
+	return m.q
+}
+
+// check compares the world with the model: every stored message is there once, in the place its state says.
+func (m *machine) check(t *rapid.T) {
+	places := map[string]int{}
+	for _, q := range []*Queue{m.q, m.q.DeadLetters()} {
+		var available, locked int
+		var counts [3]int
+		last := int64(0)
+		for _, p := range q.Peek(0, m.sent+1) {
+			places[p.ID]++
+			counts[p.State]++
+			if p.SequenceNumber <= last {
+				t.Fatalf("sequence number %d after %d", p.SequenceNumber, last)
+			}
+			last = p.SequenceNumber
+			e := q.ledger.get(p.SequenceNumber)
+			if e.locked() {
+				locked++
+			} else if e.State == Active {
+				available++
+			}
+			if e.locked() == (e.availableSlot > 0) && e.State == Active {
+				t.Fatalf("message %s: locked %v and available %v", p.ID, e.locked(), e.availableSlot > 0)
+			}
+			if e.due().IsZero() == (e.dueSlot > 0) {
+				t.Fatalf("message %s is due at %v but its slot is %d", p.ID, e.due(), e.dueSlot)
+			}
+		}
+		if counts != q.counts || available != q.Available() || locked != len(q.locked) {
+			t.Fatalf("counted %v, %d available, %d locked; the queue says %v, %d, %d",
+				counts, available, locked, q.counts, q.Available(), len(q.locked))
+		}
+	}
+	for id := range m.stored {
+		if places[id] != 1 {
+			t.Fatalf("message %s is in %d places, want 1", id, places[id])
+		}
+	}
+	if len(places) != len(m.stored) {
+		t.Fatalf("%d messages are stored, want %d", len(places), len(m.stored))
+	}
+	if next := m.q.NextTick(); !next.IsZero() && !next.After(m.now) {
+		t.Fatalf("overdue since %v", m.now.Sub(next))
+	}
+}
+
+func TestEveryAcceptedMessageIsInExactlyOnePlace(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		config := Config{
+			Name: "q", LockDuration: 30 * time.Second, MaxDeliveryCount: 3, DuplicateDetectionWindow: 1000 * time.Hour,
+		}
+		if rapid.Bool().Draw(t, "expiring") { // into the dead-letter queue, so that nothing is dropped
+			config.DefaultTTL, config.DeadLetterOnExpiration = time.Minute, true
+		}
+		m := &machine{q: New(config), now: epoch, stored: map[string]bool{}}
+		t.Repeat(map[string]func(*rapid.T){
+			"send":             m.send,
+			"send again":       m.sendAgain,
+			"receive":          m.receive,
+			"take":             m.take,
+			"settle":           m.settle,
+			"renew":            m.renew,
+			"receive deferred": m.receiveDeferred,
+			"cancel":           m.cancel,
+			"pass":             m.pass,
+			"":                 m.check,
+		})
+	})
+}

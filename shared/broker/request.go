@@ -1,0 +1,128 @@
+package broker
+
+import (
+	"crypto/rand"
+
+	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
+)
+
+// request is a call on $cbs or $management.
+type request struct {
+	operation  string
+	properties amqp.Map // application properties
+	body       any
+}
+
+// reply is the answer to a request. Clients assert that status-code is an int.
+type reply struct {
+	status      int32
+	description string
+	condition   amqp.Symbol
+	body        any
+}
+
+// Status codes of replies, those of HTTP.
+const (
+	statusOK             = 200
+	statusAccepted       = 202
+	statusNoContent      = 204
+	statusBadRequest     = 400
+	statusUnauthorized   = 401
+	statusNotFound       = 404
+	statusGone           = 410
+	statusNotImplemented = 501
+)
+
+// maxReply is about the size at which a reply takes no further message.
+const maxReply = 256 << 10
+
+func badRequest(description string) reply {
+	return reply{status: statusBadRequest, description: description, condition: "amqp:invalid-field"}
+}
+
+// encode is the reply as a message that correlates with a request.
+func (r reply) encode(correlationID any) []byte {
+	properties := amqp.Map{{Key: "status-code", Value: r.status}, {Key: "status-description", Value: r.description}}
+	if r.condition != "" {
+		properties = append(properties, amqp.Entry{Key: "error-condition", Value: r.condition})
+	}
+	return amqp.AppendReply(nil, correlationID, properties, r.body)
+}
+
+// requestSink answers the requests that come on a link. A request keeps its credit until its answer has left, so that a
+// client gets no more answers queued than it has credit for requests.
+type requestSink struct {
+	link *incomingLink
+	node nodeKind
+	at   address
+}
+
+func (s *requestSink) accept(_ uint32, payload []byte) (state any, done bool) {
+	m, err := amqp.ParseMessage(payload)
+	if err != nil {
+		return rejected(conditionDecode, err.Error()), true
+	}
+	replyTo, _ := m.Property(amqp.PropertyReplyTo).(string)
+	to := s.link.session.replies(replyTo)
+	if to == nil {
+		return rejected(conditionNotFound, "No link receives at the reply-to address."), true
+	}
+	call := request{properties: m.ApplicationProperties(), body: m.Value}
+	call.operation, _ = call.properties.Get("operation").(string)
+	var answer reply
+	if s.node == nodeCBS {
+		answer = s.link.session.conn.putToken(call)
+	} else {
+		answer = s.link.session.conn.manage(s.at, call)
+	}
+	to.pending = append(to.pending, delivery{
+		tag:     newUUID(),
+		payload: answer.encode(m.Property(amqp.PropertyMessageID)),
+		sent:    s.link.release,
+	})
+	return amqp.Accepted{}.Value(), false
+}
+
+// replies is the link on which a client receives at an address. Requests and replies share a session. The address is
+// opaque: that of $cbs looks odd.
+func (s *session) replies(address string) *replySource {
+	for _, link := range s.outgoing {
+		if r, ok := link.source.(*replySource); ok && r.address == address {
+			return r
+		}
+	}
+	return nil
+}
+
+// replySource sends replies in the order of the requests.
+type replySource struct {
+	address string
+	node    nodeKind
+	pending []delivery
+}
+
+func (s *replySource) next() (delivery, bool) {
+	if len(s.pending) == 0 {
+		return delivery{}, false
+	}
+	d := s.pending[0]
+	s.pending = s.pending[1:]
+	return d, true
+}
+
+// stop drops the replies that nobody will receive.
+func (s *replySource) stop() {
+	for _, d := range s.pending {
+		d.sent()
+	}
+	s.pending = nil
+}
+
+// newUUID is random (version 4).
+func newUUID() amqp.UUID {
+	var u amqp.UUID
+	_, _ = rand.Read(u[:]) // never fails
+	u[6] = u[6]&0x0f | 0x40
+	u[8] = u[8]&0x3f | 0x80
+	return u
+}

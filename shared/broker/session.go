@@ -1,0 +1,215 @@
+package broker
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
+)
+
+// incomingWindow is how many transfers a client may send ahead. Every transfer is dealt with as it is read, so the
+// window never closes; flow is governed by the credit of links.
+const incomingWindow = 1<<31 - 1
+
+// session is an AMQP session: a numbering of transfers in both directions, and links. (Service Bus's message sessions
+// have nothing to do with it.) Its connection's lock guards it.
+type session struct {
+	conn     *conn
+	channel  uint16
+	incoming map[uint32]*incomingLink // by the client's handle
+	outgoing map[uint32]*outgoingLink
+
+	nextIncoming uint32 // transfer id
+	nextOutgoing uint32 // transfer id
+	window       uint32 // transfers the client still takes
+	nextDelivery uint32 // id of our next delivery
+	unsettled    map[uint32]held
+	sweepAt      int // number of unsettled deliveries at which to drop those whose lock is lost
+}
+
+// held is a delivery that the client has not settled: the lock on its message.
+type held struct {
+	entity *entity
+	queue  *queue.Queue
+	token  queue.Token
+}
+
+const minSweep = 1024
+
+func (c *conn) begin(channel uint16, begin *amqp.Begin) error {
+	if c.sessions[channel] != nil || channel > channelMax {
+		return &amqp.Error{Condition: conditionNotAllowed, Description: fmt.Sprintf("No session can begin on channel %d.", channel)}
+	}
+	c.sessions[channel] = &session{
+		conn: c, channel: channel,
+		incoming:     map[uint32]*incomingLink{},
+		outgoing:     map[uint32]*outgoingLink{},
+		nextIncoming: begin.NextOutgoingID,
+		window:       begin.IncomingWindow,
+		unsettled:    map[uint32]held{},
+		sweepAt:      minSweep,
+	}
+	c.send(channel, &amqp.Begin{
+		RemoteChannel: &channel, IncomingWindow: incomingWindow, OutgoingWindow: incomingWindow, HandleMax: handleMax,
+	}, nil)
+	return nil
+}
+
+// end lets go of all links. Locks on messages outlive it.
+func (s *session) end() {
+	for _, link := range s.incoming {
+		link.closed = true
+	}
+	for _, link := range s.outgoing {
+		link.stop()
+	}
+	delete(s.conn.sessions, s.channel)
+}
+
+func (s *session) act(p amqp.Performative, payload []byte) error {
+	switch p := p.(type) {
+	case *amqp.End:
+		s.end()
+		s.send(&amqp.End{})
+		return nil
+	case *amqp.Attach:
+		return s.attach(p)
+	case *amqp.Detach:
+		s.detach(p.Handle)
+		return nil
+	case *amqp.Flow:
+		s.flow(p)
+		return nil
+	case *amqp.Transfer:
+		return s.transfer(p, payload)
+	case *amqp.Disposition:
+		return s.disposition(p)
+	}
+	return &amqp.Error{Condition: conditionNotAllowed, Description: fmt.Sprintf("%T does not belong here.", p)}
+}
+
+func (s *session) send(p amqp.Performative) { s.conn.send(s.channel, p, nil) }
+
+// detach ends a link at the client's wish, or acknowledges that the client saw us end it.
+func (s *session) detach(handle uint32) {
+	if link := s.outgoing[handle]; link != nil {
+		link.stop()
+		delete(s.outgoing, handle)
+		s.send(&amqp.Detach{Handle: handle, Closed: true})
+	}
+	if link := s.incoming[handle]; link != nil {
+		delete(s.incoming, handle)
+		if !link.closed {
+			link.closed = true
+			s.send(&amqp.Detach{Handle: handle, Closed: true})
+		}
+	}
+}
+
+// flow takes the client's view of the session window and of a link's credit. A link that is not there was refused, and
+// the client gave credit before it heard of that.
+func (s *session) flow(f *amqp.Flow) {
+	var seen uint32
+	if f.NextIncomingID != nil {
+		seen = *f.NextIncomingID
+	}
+	s.window = remaining(seen, f.IncomingWindow, s.nextOutgoing)
+	if f.Handle == nil {
+		if f.Echo {
+			s.send(s.flowState())
+		}
+		return
+	}
+	if link := s.outgoing[*f.Handle]; link != nil {
+		link.flow(f)
+	}
+	if link := s.incoming[*f.Handle]; link != nil && f.Echo && !link.closed {
+		link.grant()
+	}
+}
+
+// flowState is a flow frame with our side of the session window. Clients insist on the next incoming id.
+func (s *session) flowState() *amqp.Flow {
+	return &amqp.Flow{
+		NextIncomingID: new(s.nextIncoming), IncomingWindow: incomingWindow,
+		NextOutgoingID: s.nextOutgoing, OutgoingWindow: incomingWindow,
+	}
+}
+
+// remaining is what is left of a limit that the peer granted counting from start, when we are at next. The three are
+// serial numbers that wrap around (RFC 1982); a peer that takes back what was used already leaves nothing.
+func remaining(start, limit, next uint32) uint32 {
+	left := start + limit - next
+	if left > 1<<31 {
+		return 0
+	}
+	return left
+}
+
+func unattached(handle uint32) error {
+	return &amqp.Error{Condition: conditionUnattached, Description: fmt.Sprintf("No link is attached on handle %d.", handle)}
+}
+
+// hold remembers a delivery that the client has to settle, and returns its id.
+func (s *session) hold(h held) {
+	if len(s.unsettled) >= s.sweepAt {
+		s.sweep()
+	}
+	s.unsettled[s.nextDelivery] = h
+}
+
+// sweep drops deliveries whose lock is lost. A client that settles on $management never settles on the link, and what
+// it settled would be remembered as long as the session lasts.
+func (s *session) sweep() {
+	for id, h := range s.unsettled {
+		h.entity.mu.Lock()
+		holds := h.queue.Holds(h.token)
+		h.entity.mu.Unlock()
+		if !holds {
+			delete(s.unsettled, id)
+		}
+	}
+	s.sweepAt = max(minSweep, 2*len(s.unsettled))
+}
+
+// disposition settles a range of our deliveries as the client says, and acknowledges: in receive mode "second", which
+// peek-lock is, the client waits for it. What is not held any more was lost.
+func (s *session) disposition(d *amqp.Disposition) error {
+	if d.Role != amqp.RoleReceiver {
+		return nil // about the client's own deliveries, which were all settled as they came
+	}
+	state, err := amqp.ParseState(d.State)
+	if err != nil {
+		return &amqp.Error{Condition: conditionDecode, Description: err.Error()}
+	}
+	first, last := d.First, d.First
+	if d.Last != nil {
+		last = *d.Last
+	}
+	var ids []uint32
+	for id := range s.unsettled {
+		if id-first <= last-first {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b uint32) int { return cmp.Compare(a-first, b-first) })
+	next := first
+	for _, id := range ids {
+		s.acknowledge(d, next, id-1, id-next, lockLostState)
+		h := s.unsettled[id]
+		delete(s.unsettled, id)
+		s.acknowledge(d, id, id, 1, h.settle(state))
+		next = id + 1
+	}
+	s.acknowledge(d, next, last, last+1-next, lockLostState)
+	return nil
+}
+
+// acknowledge reports n deliveries settled, unless the client settled them itself and wants no answer.
+func (s *session) acknowledge(d *amqp.Disposition, first, last, n uint32, state any) {
+	if n > 0 && !d.Settled {
+		s.send(&amqp.Disposition{Role: amqp.RoleSender, First: first, Last: &last, Settled: true, State: state})
+	}
+}

@@ -1,0 +1,141 @@
+// Package change decides what travels on the bus: "look at this user for this route", identity only, never the data.
+package change
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Queues of the product. Live changes never wait behind bulk work.
+const (
+	QueueChanges = "changes"
+)
+
+// MaxSize bounds an encoded change, in bytes. A real one is about 300.
+const MaxSize = 8 << 10
+
+// Cause says why a change was put on the bus.
+type Cause string
+
+// The causes.
+const (
+	CauseNotification Cause = "notification" // Graph told us
+	CauseCatchUp      Cause = "catch-up"     // a subscription began, so everybody is looked at once
+	CauseReplay       Cause = "replay"       // a person replayed a dead letter
+)
+
+// Change is one message. It names a user of a route's source; today's truth decides what happens.
+type Change struct {
+	Route string `json:"route"` // name of the route
+	User  string `json:"user"`  // object id of the user in the source tenant
+	Cause Cause  `json:"cause"`
+	// Key is the same for two deliveries of the same event and differs between events.
+	Key string `json:"key"`
+	// Deleted: Graph said the user is gone for good. A claim to verify, not a fact.
+	Deleted bool `json:"deleted,omitempty"`
+	// EventAt is when Graph says it happened; zero when nobody said.
+	EventAt time.Time `json:"eventAt,omitzero"`
+	// ArrivedAt is when we first heard of it. It stays the same over retries.
+	ArrivedAt time.Time `json:"arrivedAt"`
+	// Attempt counts failed attempts so far.
+	Attempt int `json:"attempt,omitempty"`
+	// Hop counts the copies made to wait or to retry.
+	Hop int `json:"hop,omitempty"`
+	// Replays counts how often it came back from the dead-letter queue.
+	Replays int `json:"replays,omitempty"`
+}
+
+// Key makes a Change.Key out of the parts that identify an event.
+func Key(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		// The length goes first, so that moving a character from one part to the next makes another key.
+		h.Write([]byte(strconv.Itoa(len(p)) + ":" + p))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// MessageID is the Service Bus message id: equal for duplicates of one event on one route, which duplicate
+// detection then drops, and different for each copy we make ourselves, which it must not drop. At most 128 characters.
+func (c Change) MessageID() string {
+	return fmt.Sprintf("%s.%d.%d", Key(c.Key, c.Route, c.User), c.Hop, c.Replays)
+}
+
+// Again is the copy that waits for another look; failed says whether an attempt is to be counted.
+func (c Change) Again(failed bool) Change {
+	c.Hop++
+	if failed {
+		c.Attempt++
+	}
+	return c
+}
+
+// Replayed is the copy that leaves the dead-letter queue: attempts start again.
+func (c Change) Replayed(now time.Time) Change {
+	c.Cause, c.Attempt, c.Hop, c.ArrivedAt = CauseReplay, 0, 0, now
+	c.Replays++
+	return c
+}
+
+const version = 1
+
+type envelope struct {
+	Version int `json:"v"`
+	Change
+}
+
+// Encode renders the change as JSON, at most MaxSize bytes. It refuses a change that Decode would refuse.
+func Encode(c Change) ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("encode change: %w", err)
+	}
+	body, err := json.Marshal(envelope{version, c})
+	if err != nil {
+		return nil, fmt.Errorf("encode change: %w", err)
+	}
+	if len(body) > MaxSize {
+		return nil, fmt.Errorf("encode change: %d bytes, more than %d", len(body), MaxSize)
+	}
+	return body, nil
+}
+
+// Decode reads what Encode wrote. Fields it does not know are ignored, so that an older program can read a newer message of the same version.
+func Decode(body []byte) (Change, error) {
+	if len(body) > MaxSize {
+		return Change{}, fmt.Errorf("decode change: %d bytes, more than %d", len(body), MaxSize)
+	}
+	var e envelope
+	if err := json.Unmarshal(body, &e); err != nil {
+		return Change{}, fmt.Errorf("decode change: %w", err)
+	}
+	if e.Version != version {
+		return Change{}, fmt.Errorf("decode change: version %d is not %d; a newer or older tenantsync wrote it", e.Version, version)
+	}
+	if err := e.check(); err != nil {
+		return Change{}, fmt.Errorf("decode change: %w", err)
+	}
+	return e.Change, nil
+}
+
+func (c Change) check() error {
+	switch {
+	case c.Route == "":
+		return errors.New("it names no route")
+	case c.User == "":
+		return errors.New("it names no user")
+	case c.Cause == "":
+		return errors.New("it names no cause")
+	case c.Key == "":
+		return errors.New("it has no key")
+	case c.ArrivedAt.IsZero():
+		return errors.New("it has no time of arrival")
+	case c.Attempt < 0 || c.Hop < 0 || c.Replays < 0:
+		return errors.New("it has a negative count")
+	}
+	return nil
+}

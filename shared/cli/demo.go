@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tenantsync/tenantsync/shared/demo"
+)
+
+func (p Program) demoCommand() *cobra.Command {
+	var keep, asJSON bool
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch two simulated tenants feed a third, and check the result",
+		Long: `Play a story in three simulated tenants: people join, change, leave and come back in two of them, and everything
+follows in the third, through the real SDKs, an embedded Service Bus and all functions in this process. At the end every
+external user is compared with what must be there; the exit code is 0 only if all agree.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return p.demo(c.Context(), keep, asJSON) },
+	}
+	c.Flags().BoolVar(&keep, "keep", false, "leave everything running after the story, until interrupted")
+	c.Flags().BoolVar(&asJSON, "json", false, "write one JSON object per line")
+	return c
+}
+
+func (p Program) demo(ctx context.Context, keep, asJSON bool) error {
+	color, live := p.colored()
+	if live && !asJSON {
+		fmt.Fprint(p.Stdout, picture)
+	}
+	return demo.Run(ctx, demo.Options{
+		Output: demo.Output{To: p.Stdout, JSON: asJSON, Color: color, Live: live},
+		Log:    slog.New(slog.DiscardHandler),
+		Keep:   keep,
+		Kept: func(w *demo.World) {
+			fmt.Fprintf(p.Stderr, "\nstill running; Microsoft Graph of the simulated tenants is at %s (Ctrl-C ends it)\n", w.Graph.URL())
+		},
+	})
+}
+
+const picture = `
+  fabrikam-mexico ──┐
+                    ├──▶ contoso
+  fabrikam-us ──────┘
+
+  Graph notification → Service Bus → provisioning, all in this process
+`

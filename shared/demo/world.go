@@ -1,0 +1,131 @@
+// Package demo plays the main job for a person to watch, and checks the end of it: simulated tenants, a bus, and
+// people who join, change, leave and come back.
+package demo
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/tenantsync/tenantsync/shared/broker"
+	"github.com/tenantsync/tenantsync/shared/config"
+	"github.com/tenantsync/tenantsync/shared/entrasim"
+	"github.com/tenantsync/tenantsync/shared/standalone"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+// The organization: two sources feed one target. The ids are fixed, so that a world can be started again.
+var (
+	Mexico  = tenant.Tenant{Name: "fabrikam-mexico", ID: "6d5a4c1e-0f0b-4f6a-9a53-0a1d3c5e7f01"}
+	US      = tenant.Tenant{Name: "fabrikam-us", ID: "6d5a4c1e-0f0b-4f6a-9a53-0a1d3c5e7f02"}
+	Contoso = tenant.Tenant{Name: "contoso", ID: "6d5a4c1e-0f0b-4f6a-9a53-0a1d3c5e7f03"}
+)
+
+// domains are the verified domains that people get their addresses from.
+var domains = map[tenant.Tenant]string{Mexico: "mx.fabrikam.com", US: "us.fabrikam.com", Contoso: "contoso.com"}
+
+const (
+	appID         = "a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
+	appObjectID   = "a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5e"
+	linkExtension = "tenantsyncSource"
+)
+
+// linkProperty is the Graph name of the extension that carries the link key.
+var linkProperty = "extension_" + strings.ReplaceAll(appID, "-", "") + "_" + linkExtension
+
+// WorldOptions say where the simulators listen; empty means a free port on loopback.
+type WorldOptions struct {
+	GraphAddr string
+	BusAddr   string
+	Log       *slog.Logger
+}
+
+// World is the organization's simulated tenants and a bus.
+type World struct {
+	Graph      *entrasim.Server
+	bus        *broker.Server
+	connection string
+	secret     string
+}
+
+// Open starts the world.
+func Open(o WorldOptions) (*World, error) {
+	w := &World{secret: rand.Text()}
+	var err error
+	w.Graph, err = entrasim.New(entrasim.Options{
+		Tenants:    tenants(Mexico, US, Contoso),
+		App:        entrasim.App{ID: appID, ObjectID: appObjectID, Secret: w.secret, ExtensionProperties: []string{linkExtension}, HomeTenant: Contoso.ID},
+		AutoRedeem: true,
+		Logger:     o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the simulated tenants: %w", err)
+	}
+	if err := w.Graph.Listen(loopback(o.GraphAddr)); err != nil {
+		return nil, fmt.Errorf("start the simulated tenants: %w", err)
+	}
+	w.bus, w.connection, err = standalone.EmbeddedBus(loopback(o.BusAddr), o.Log)
+	if err != nil {
+		return nil, errors.Join(err, w.Graph.Close())
+	}
+	return w, nil
+}
+
+func tenants(of ...tenant.Tenant) (out []entrasim.Tenant) {
+	for _, t := range of {
+		out = append(out, entrasim.Tenant{Name: t.Name, ID: t.ID, Domain: domains[t]})
+	}
+	return out
+}
+
+func loopback(addr string) string {
+	if addr == "" {
+		return "127.0.0.1:0"
+	}
+	return addr
+}
+
+// Close ends both servers.
+func (w *World) Close() error { return errors.Join(w.bus.Close(), w.Graph.Close()) }
+
+// WriteConfig writes the tenantsync.yaml of the organization.
+func (w *World) WriteConfig(out io.Writer) error {
+	var b strings.Builder
+	b.WriteString("# Two sources feed one target.\ntenants:\n")
+	for _, t := range []tenant.Tenant{Mexico, US, Contoso} {
+		fmt.Fprintf(&b, "  - name: %s\n    id: %s\n", t.Name, t.ID)
+	}
+	b.WriteString("routes:\n")
+	for _, source := range []tenant.Tenant{Mexico, US} {
+		fmt.Fprintf(&b, "  - source: %s\n    target: %s\n", source.Name, Contoso.Name)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// Setting is one environment variable.
+type Setting struct{ Name, Value string }
+
+// Settings are what a program needs in its environment to work in this world.
+func (w *World) Settings() []Setting {
+	return []Setting{
+		{config.EnvAuthorityHost, w.Graph.URL()},
+		{config.EnvGraphEndpoint, w.Graph.URL()},
+		{config.EnvClientID, appID},
+		{config.EnvClientSecret, w.secret},
+		{config.EnvBus, w.connection},
+	}
+}
+
+// ClientSettings are what any other client of the simulated Graph needs.
+func (w *World) ClientSettings() []Setting {
+	return []Setting{
+		{"SIM_GRAPH_URL", w.Graph.URL()},
+		{"SIM_TOKEN_URL", w.Graph.URL()},
+		{"SIM_CLIENT_ID", appID},
+		{"SIM_CLIENT_SECRET", w.secret},
+	}
+}

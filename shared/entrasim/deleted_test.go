@@ -1,0 +1,94 @@
+package entrasim_test
+
+import (
+	"net/http"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim"
+)
+
+func TestDeleteAndRestore(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	id := w.join("contoso", "adele")
+	before := w.Users("contoso")
+	w.must(http.StatusNoContent, "contoso", "DELETE", "/users/"+id, nil)
+	w.refused(http.StatusNotFound, "Request_ResourceNotFound", "contoso", "GET", "/users/"+id, nil)
+	w.refused(http.StatusNotFound, "Request_ResourceNotFound", "contoso", "DELETE", "/users/"+id, nil)
+
+	path := "/directory/deletedItems/" + id
+	r := w.must(http.StatusOK, "contoso", "GET", path+"?$select=id,deletedDateTime", nil)
+	if r.body["@odata.type"] != "#microsoft.graph.user" || r.body["deletedDateTime"] != "2026-03-01T12:00:00Z" {
+		t.Errorf("the deleted item is %v", r.body)
+	}
+	list := "/directory/deleteditems/microsoft.graph.user"
+	if r := w.must(http.StatusOK, "contoso", "GET", list+query("$filter", "mail eq 'adele@contoso.example.com'"), nil); len(r.values()) != 1 {
+		t.Errorf("found %v by mail", r.values())
+	}
+	if r := w.must(http.StatusOK, "contoso", "GET", "/directory/deletedItems/graph.user", nil); len(r.values()) != 1 {
+		t.Errorf("the cast as the SDKs write it lists %v", r.values())
+	}
+	if r := w.must(http.StatusOK, "contoso", "GET", list+query("$filter", "mail eq 'x@y.com'"), nil); len(r.values()) != 0 {
+		t.Errorf("found %v by another mail", r.values())
+	}
+
+	r = w.must(http.StatusOK, "contoso", "POST", path+"/restore", nil)
+	if r.id() != id || r.body["@odata.type"] != "#microsoft.graph.user" {
+		t.Errorf("restored %v", r.body)
+	}
+	if after := w.Users("contoso"); !reflect.DeepEqual(before, after) || len(w.DeletedUsers("contoso")) != 0 {
+		t.Errorf("restored %v, want %v as before", after, before)
+	}
+	w.refused(http.StatusNotFound, "Request_ResourceNotFound", "contoso", "POST", path+"/restore", nil)
+}
+
+func TestRestoreConflicts(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	id := w.join("contoso", "adele")
+	w.must(http.StatusNoContent, "contoso", "DELETE", "/users/"+id, nil)
+	successor := w.join("contoso", "adele")
+	path := "/directory/deletedItems/" + id + "/restore"
+
+	w.refused(http.StatusConflict, "Request_MultipleObjectsWithSameKeyValue", "contoso", "POST", path, nil)
+	w.refused(http.StatusConflict, "Request_MultipleObjectsWithSameKeyValue", "contoso", "POST", path,
+		map[string]any{"newUserPrincipalName": "adele2@contoso.onmicrosoft.com"}) // the address is taken, too
+	w.refused(http.StatusBadRequest, "Request_BadRequest", "contoso", "POST", path,
+		map[string]any{"newUserPrincipalName": "adele2@example.com"})
+	r := w.must(http.StatusOK, "contoso", "POST", path, map[string]any{
+		"newUserPrincipalName": "adele2@contoso.onmicrosoft.com", "autoReconcileProxyConflict": true,
+	})
+	if r.id() != id || r.body["userPrincipalName"] != "adele2@contoso.onmicrosoft.com" {
+		t.Errorf("restored %v", r.body)
+	}
+	r = w.must(http.StatusOK, "contoso", "GET", "/users/"+id+"?$select=proxyAddresses", nil)
+	if proxies := r.body["proxyAddresses"].([]any); len(proxies) != 0 {
+		t.Errorf("the address belongs to %s, yet the restored one has %v", successor, proxies)
+	}
+}
+
+func TestDeletedUsersAreKeptForThirtyDays(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	first, second := w.join("contoso", "first"), w.join("contoso", "second")
+	w.must(http.StatusNoContent, "contoso", "DELETE", "/users/"+first, nil)
+	w.clock.advance(24 * time.Hour)
+	w.tokens = map[string]string{}
+	w.must(http.StatusNoContent, "contoso", "DELETE", "/users/"+second, nil)
+	w.clock.advance(29*24*time.Hour - time.Second)
+	if n := len(w.DeletedUsers("contoso")); n != 2 {
+		t.Errorf("%d are restorable a second before the time is over, want 2", n)
+	}
+	w.clock.advance(time.Second)
+	w.tokens = map[string]string{}
+	w.refused(http.StatusNotFound, "Request_ResourceNotFound", "contoso", "POST", "/directory/deletedItems/"+first+"/restore", nil)
+	w.must(http.StatusOK, "contoso", "POST", "/directory/deletedItems/"+second+"/restore", nil)
+}
+
+func TestPurge(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	id := w.join("contoso", "adele")
+	w.refused(http.StatusNotFound, "Request_ResourceNotFound", "contoso", "DELETE", "/directory/deletedItems/"+id, nil)
+	w.must(http.StatusNoContent, "contoso", "DELETE", "/users/"+id, nil)
+	w.must(http.StatusNoContent, "contoso", "DELETE", "/directory/deletedItems/"+id, nil)
+	w.refused(http.StatusNotFound, "Request_ResourceNotFound", "contoso", "GET", "/directory/deletedItems/"+id, nil)
+}

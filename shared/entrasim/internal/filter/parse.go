@@ -1,0 +1,232 @@
+package filter
+
+import (
+	"slices"
+	"strings"
+)
+
+// maxDepth bounds the nesting of parentheses and lambdas, so that a hostile expression cannot exhaust the stack.
+const maxDepth = 50
+
+// Words of OData that a directory understands and this package does not, so that they are named instead of misread.
+var (
+	otherOperators = []string{"ne", "gt", "ge", "lt", "le", "in", "has"}
+	otherFunctions = []string{"not", "all", "startswith", "endswith", "contains", "length", "tolower", "toupper"}
+)
+
+// Parse reads one expression. Keywords are case-insensitive; strings are in single quotes, doubled to escape.
+// It fails with *SyntaxError or *UnsupportedError.
+func Parse(s string) (Expr, error) {
+	p := &parser{input: s}
+	e, err := p.or(0)
+	if err != nil {
+		return nil, err
+	}
+	if p.space(); p.pos < len(p.input) {
+		return nil, p.fail("unexpected text")
+	}
+	return e, nil
+}
+
+type parser struct {
+	input string
+	pos   int
+}
+
+func (p *parser) or(depth int) (Expr, error) {
+	left, err := p.and(depth)
+	for err == nil && p.keyword("or") {
+		var right Expr
+		if right, err = p.and(depth); err == nil {
+			left = &Or{left, right}
+		}
+	}
+	return left, err
+}
+
+func (p *parser) and(depth int) (Expr, error) {
+	left, err := p.term(depth)
+	for err == nil && p.keyword("and") {
+		var right Expr
+		if right, err = p.term(depth); err == nil {
+			left = &And{left, right}
+		}
+	}
+	return left, err
+}
+
+// term is a parenthesis, a comparison or an any().
+func (p *parser) term(depth int) (Expr, error) {
+	if depth > maxDepth {
+		return nil, p.fail("expression nested too deeply")
+	}
+	if p.symbol('(') {
+		e, err := p.or(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		return e, p.expect(')')
+	}
+	path, err := p.path()
+	if err != nil {
+		return nil, err
+	}
+	last := path[len(path)-1]
+	if p.symbol('(') {
+		if len(path) < 2 || !strings.EqualFold(last, "any") {
+			return nil, p.unknownFunction(last)
+		}
+		return p.any(path[:len(path)-1], depth)
+	}
+	if strings.EqualFold(path[0], "not") {
+		return nil, &UnsupportedError{Name: "not"}
+	}
+	return p.equal(path)
+}
+
+func (p *parser) any(path []string, depth int) (Expr, error) {
+	variable, err := p.name()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.expect(':'); err != nil {
+		return nil, err
+	}
+	body, err := p.or(depth + 1)
+	if err != nil {
+		return nil, err
+	}
+	return &Any{Path: path, Var: variable, Body: body}, p.expect(')')
+}
+
+func (p *parser) equal(path []string) (Expr, error) {
+	start := p.pos
+	operator, err := p.name()
+	switch {
+	case err != nil:
+		return nil, p.fail("expected an operator")
+	case slices.Contains(otherOperators, strings.ToLower(operator)):
+		return nil, &UnsupportedError{Name: strings.ToLower(operator)}
+	case !strings.EqualFold(operator, "eq"):
+		p.pos = start
+		return nil, p.fail("unknown operator")
+	}
+	value, err := p.literal()
+	if err != nil {
+		return nil, err
+	}
+	return &Equal{Path: path, Value: value}, nil
+}
+
+func (p *parser) literal() (any, error) {
+	p.space()
+	if p.pos < len(p.input) && p.input[p.pos] == '\'' {
+		return p.quoted()
+	}
+	word, err := p.name()
+	if err != nil {
+		return nil, p.fail("expected a value")
+	}
+	switch strings.ToLower(word) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	case "null":
+		return nil, nil
+	}
+	p.pos -= len(word)
+	return nil, p.fail("expected a quoted string, true, false or null")
+}
+
+func (p *parser) quoted() (string, error) {
+	start := p.pos
+	var b strings.Builder
+	for rest := p.input[p.pos+1:]; ; {
+		text, after, closed := strings.Cut(rest, "'")
+		if !closed {
+			p.pos = start
+			return "", p.fail("unterminated string")
+		}
+		b.WriteString(text)
+		if !strings.HasPrefix(after, "'") {
+			p.pos = len(p.input) - len(after)
+			return b.String(), nil
+		}
+		b.WriteByte('\'')
+		rest = after[1:]
+	}
+}
+
+// path reads names joined by slashes.
+func (p *parser) path() ([]string, error) {
+	var path []string
+	for {
+		name, err := p.name()
+		if err != nil {
+			return nil, err
+		}
+		path = append(path, name)
+		if p.pos >= len(p.input) || p.input[p.pos] != '/' {
+			return path, nil
+		}
+		p.pos++
+	}
+}
+
+func (p *parser) name() (string, error) {
+	p.space()
+	start := p.pos
+	for p.pos < len(p.input) && isNameByte(p.input[p.pos]) {
+		p.pos++
+	}
+	if p.pos == start {
+		return "", p.fail("expected a name")
+	}
+	return p.input[start:p.pos], nil
+}
+
+// keyword consumes word if it comes next and stands alone.
+func (p *parser) keyword(word string) bool {
+	start := p.pos
+	if name, err := p.name(); err == nil && strings.EqualFold(name, word) {
+		return true
+	}
+	p.pos = start
+	return false
+}
+
+func (p *parser) symbol(c byte) bool {
+	p.space()
+	if p.pos < len(p.input) && p.input[p.pos] == c {
+		p.pos++
+		return true
+	}
+	return false
+}
+
+func (p *parser) expect(c byte) error {
+	if !p.symbol(c) {
+		return p.fail("expected '" + string(c) + "'")
+	}
+	return nil
+}
+
+func (p *parser) space() {
+	for p.pos < len(p.input) && (p.input[p.pos] == ' ' || p.input[p.pos] == '\t') {
+		p.pos++
+	}
+}
+
+func (p *parser) unknownFunction(name string) error {
+	if slices.Contains(otherFunctions, strings.ToLower(name)) {
+		return &UnsupportedError{Name: strings.ToLower(name)}
+	}
+	return p.fail("unknown function " + name)
+}
+
+func (p *parser) fail(reason string) error { return &SyntaxError{Offset: p.pos, Reason: reason} }
+
+func isNameByte(c byte) bool {
+	return c == '_' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}

@@ -1,0 +1,101 @@
+package graph
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
+)
+
+// maxBody bounds a request body after decompression; Graph's own limit is 4 MB for most resources.
+const maxBody = 4 << 20
+
+// object reads the body as a JSON object, numbers as json.Number and without @odata annotations, which clients may send
+// anywhere. The SDK compresses bodies, so gzip is undone.
+func (c *call) object() (map[string]any, error) {
+	data, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	mediaType, _, _ := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	if len(data) > 0 && mediaType != "application/json" {
+		return nil, badRequest("Write requests (excluding DELETE) must contain the Content-Type header declaration of application/json.")
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var object map[string]any
+	if d.Decode(&object) != nil || object == nil || d.Decode(&struct{}{}) != io.EOF {
+		return nil, badRequest("Unable to read JSON request payload. " +
+			"Please ensure Content-Type header is set and payload is of valid JSON format.")
+	}
+	stripAnnotations(object)
+	return object, nil
+}
+
+// decode reads the body into a struct and refuses properties it does not have.
+func (c *call) decode(into any) error {
+	object, err := c.object()
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return badRequest("The request body is not valid: " + strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+func (c *call) read() ([]byte, error) {
+	var body io.Reader = c.Body
+	switch encoding := c.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
+	case "", "identity":
+	case "gzip":
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, badRequest("The request body is not gzip.")
+		}
+		body = z
+	default:
+		return nil, fault.New(http.StatusUnsupportedMediaType, "UnsupportedMediaType", "Content-Encoding '%s' is not supported.", encoding)
+	}
+	data, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, badRequest("The request body cannot be read.")
+	case len(data) > maxBody:
+		return nil, fault.New(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "The request body is larger than %d bytes.", maxBody)
+	}
+	return data, nil
+}
+
+func stripAnnotations(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			if strings.HasPrefix(name, "@odata.") {
+				delete(v, name)
+				continue
+			}
+			stripAnnotations(value)
+		}
+	case []any:
+		for _, value := range v {
+			stripAnnotations(value)
+		}
+	}
+}
+
+// badRequest is a refusal of the OData layer, before the directory sees the request.
+func badRequest(message string) error {
+	return fault.New(http.StatusBadRequest, "BadRequest", "%s", message)
+}

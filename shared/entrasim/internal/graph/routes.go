@@ -1,0 +1,133 @@
+package graph
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
+)
+
+// permissions are alternatives: a call needs one of them. None at all is enough for a call that needs none.
+type permissions []string
+
+func (p permissions) heldBy(c login.Caller) bool {
+	return len(p) == 0 || slices.ContainsFunc(p, func(role string) bool { return slices.Contains(c.Roles, role) })
+}
+
+// Application permissions as the API reference documents them, least first.
+var (
+	readUsers     = permissions{"User.Read.All", "User.ReadUpdate.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+	createUsers   = permissions{"User.ReadWrite.All", "Directory.ReadWrite.All"}
+	updateUsers   = permissions{"User.ReadUpdate.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	deleteUsers   = permissions{"User.DeleteRestore.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	purgeUsers    = permissions{"User.DeleteRestore.All"}
+	invite        = permissions{"User.Invite.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	readApps      = append(permissions{"Application.Read.All", "Directory.Read.All"}, writeApps...)
+	writeApps     = permissions{"Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.ReadWrite.All"}
+	perProperty   = permissions(nil) // decided by the handler
+	ownResource   = permissions(nil) // an application may always look after its own subscriptions
+	subscribeUser = readUsers
+)
+
+// route is a request the service knows. Segments of its path match in any case; {name} captures.
+type route struct {
+	method, path string
+	needs        permissions
+	handle       func(*Service, *call) (answer, error)
+}
+
+// routes are searched in order.
+var routes = []route{
+	{"GET", "/users", readUsers, (*Service).listUsers},
+	{"GET", "/users/$count", readUsers, (*Service).countUsers},
+	{"POST", "/users", createUsers, (*Service).createUser},
+	{"GET", "/users/{user}", readUsers, (*Service).getUser},
+	{"PATCH", "/users/{user}", perProperty, (*Service).updateUser},
+	{"DELETE", "/users/{user}", deleteUsers, (*Service).deleteUser},
+
+	{"POST", "/invitations", invite, (*Service).invite},
+
+	{"GET", "/directory/deletedItems/microsoft.graph.user", readUsers, (*Service).listDeleted},
+	{"GET", "/directory/deletedItems/{id}", readUsers, (*Service).getDeleted},
+	{"GET", "/directory/deletedItems/{id}/microsoft.graph.user", readUsers, (*Service).getDeleted},
+	{"DELETE", "/directory/deletedItems/{id}", purgeUsers, (*Service).purge},
+	{"POST", "/directory/deletedItems/{id}/restore", deleteUsers, (*Service).restore},
+
+	{"GET", "/applications", readApps, (*Service).listApplications},
+	{"GET", "/applications(appId='{appId}')", readApps, (*Service).getApplication},
+	{"GET", "/applications/{id}", readApps, (*Service).getApplication},
+	{"GET", "/applications/{id}/extensionProperties", readApps, (*Service).listExtensions},
+	{"POST", "/applications/{id}/extensionProperties", writeApps, (*Service).createExtension},
+
+	{"GET", "/subscriptions", ownResource, (*Service).listSubscriptions},
+	{"POST", "/subscriptions", subscribeUser, (*Service).createSubscription},
+	{"GET", "/subscriptions/{id}", ownResource, (*Service).getSubscription},
+	{"PATCH", "/subscriptions/{id}", subscribeUser, (*Service).updateSubscription},
+	{"DELETE", "/subscriptions/{id}", ownResource, (*Service).deleteSubscription},
+	{"POST", "/subscriptions/{id}/reauthorize", subscribeUser, (*Service).reauthorize},
+}
+
+// match finds the route of an escaped path and what its {names} stand for.
+func match(method, escapedPath string) (*route, map[string]string) {
+	path := strings.Split(strings.TrimSuffix(escapedPath, "/"), "/")
+	if len(path) < 2 || path[0] != "" || !strings.EqualFold(path[1], Prefix) {
+		return nil, nil
+	}
+	for i := range routes {
+		if routes[i].method != method {
+			continue
+		}
+		if params, ok := matchSegments(strings.Split(routes[i].path, "/")[1:], path[2:]); ok {
+			return &routes[i], params
+		}
+	}
+	return nil, nil
+}
+
+func matchSegments(pattern, path []string) (map[string]string, bool) {
+	if len(pattern) != len(path) {
+		return nil, false
+	}
+	params := map[string]string{}
+	for i := range pattern {
+		segment, err := url.PathUnescape(path[i])
+		if err != nil {
+			return nil, false
+		}
+		before, rest, captures := strings.Cut(pattern[i], "{")
+		if !captures {
+			if !strings.EqualFold(spellOut(segment), before) {
+				return nil, false
+			}
+			continue
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		value, ok := cutFolded(segment, before, after)
+		if !ok {
+			return nil, false
+		}
+		params[name] = value
+	}
+	return params, true
+}
+
+// castPrefix begins the segment of a type cast, as in /directory/deletedItems/microsoft.graph.user.
+const castPrefix = "microsoft.graph."
+
+// spellOut gives a cast its full name: the schema has the alias graph, which the SDKs use.
+func spellOut(segment string) string {
+	if len(segment) > 6 && strings.EqualFold(segment[:6], "graph.") {
+		return castPrefix + segment[6:]
+	}
+	return segment
+}
+
+// cutFolded removes a prefix and a suffix in any case; what remains must not be empty.
+func cutFolded(s, prefix, suffix string) (string, bool) {
+	inner := len(s) - len(prefix) - len(suffix)
+	if inner < 1 || !strings.EqualFold(s[:len(prefix)], prefix) || !strings.EqualFold(s[len(s)-len(suffix):], suffix) {
+		return "", false
+	}
+	return s[len(prefix) : len(prefix)+inner], true
+}

@@ -1,0 +1,149 @@
+// Package graph is the HTTP face of the simulator: the part of Microsoft Graph v1.0 that a program needs to keep users of
+// several tenants in step. It decides whether a request is known, who sends it and whether that application may; what the
+// request does is up to the directory and the subscriptions.
+package graph
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/subscription"
+)
+
+// Prefix is the first segment of every path.
+const Prefix = "v1.0"
+
+// Application is the application object, which lives in its home tenant.
+type Application struct {
+	ID           string // client id
+	ObjectID     string
+	DisplayName  string
+	HomeTenantID string
+}
+
+// Config describes a service. Every field is needed unless it says otherwise.
+type Config struct {
+	Directories   map[string]*directory.Directory // by tenant id
+	Extensions    *directory.Extensions
+	Application   Application
+	Subscriptions *subscription.Registry
+	// Verify reads an access token; its error is the message of the 401.
+	Verify func(token string) (login.Caller, error)
+	// PageSize bounds a page of a list; 0 = 100, or up to 999 with $top.
+	PageSize int
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Service answers Graph requests.
+type Service struct{ Config }
+
+// New returns a service.
+func New(c Config) *Service { return &Service{c} }
+
+// call is one request on its way through the service.
+type call struct {
+	*http.Request
+	id       string // request-id
+	clientID string // client-request-id
+	params   map[string]string
+	caller   login.Caller
+	dir      *directory.Directory // of the caller's tenant
+}
+
+// answer is what a handler has to say. A nil body is 204's; a string is text.
+type answer struct {
+	status int
+	body   any
+}
+
+func ok(body any) answer      { return answer{http.StatusOK, body} }
+func created(body any) answer { return answer{http.StatusCreated, body} }
+
+// noContent is the answer of most writes.
+var noContent = answer{status: http.StatusNoContent}
+
+// ServeHTTP passes every request through handle and writes what it says.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := newCall(r)
+	a, err := s.handle(c)
+	if err != nil {
+		a = s.refusal(c, err)
+	}
+	s.write(w, c, a)
+}
+
+// Unknown answers a request that is none of the simulator's: loudly, so that nobody takes silence for an answer.
+func (s *Service) Unknown(w http.ResponseWriter, r *http.Request) {
+	c := newCall(r)
+	s.write(w, c, s.refusal(c, unknown(r)))
+}
+
+func newCall(r *http.Request) *call {
+	c := &call{Request: r, id: uuid.NewString(), clientID: r.Header.Get("client-request-id")}
+	if c.clientID == "" {
+		c.clientID = c.id
+	}
+	return c
+}
+
+// handle is the one place where a request passes before it is handled: known, authenticated, permitted.
+func (s *Service) handle(c *call) (answer, error) {
+	route, params := match(c.Method, c.URL.EscapedPath())
+	if route == nil {
+		return answer{}, unknown(c.Request)
+	}
+	c.params = params
+	caller, err := s.Verify(bearer(c.Request))
+	if err != nil {
+		return answer{}, fault.New(http.StatusUnauthorized, "InvalidAuthenticationToken", "%v", err)
+	}
+	c.caller, c.dir = caller, s.Directories[caller.TenantID]
+	if !route.needs.heldBy(caller) {
+		return answer{}, fault.Denied()
+	}
+	return route.handle(s, c)
+}
+
+func unknown(r *http.Request) error { return fault.NotModelled("%s %s", r.Method, r.URL.Path) }
+
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// refusal is the answer to a request that failed. A request the simulator cannot play is an error of whoever relies on it, so
+// it is logged as one.
+func (s *Service) refusal(c *call, err error) answer {
+	f := new(fault.Fault)
+	if !errors.As(err, &f) {
+		s.Logger.Error("request failed", "method", c.Method, "path", redact(c.URL.Path), "request", c.id, "error", err)
+		f = fault.New(http.StatusInternalServerError, "generalException", "An internal error has occurred.")
+	}
+	if f.Status == http.StatusNotImplemented {
+		s.Logger.Error("request not modelled", "method", c.Method, "path", redact(c.URL.Path), "request", c.id)
+	}
+	return answer{f.Status, s.envelope(c, f)}
+}
+
+// redact hides the segments of a path that name a person.
+func redact(path string) string {
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		if strings.Contains(segment, "@") {
+			segments[i] = "…"
+		}
+	}
+	return strings.Join(segments, "/")
+}

@@ -1,0 +1,116 @@
+package subscription
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// delivery is a notification on its way.
+type delivery struct {
+	item     notification
+	due      time.Time // on the machine's clock, as every pause
+	attempts int
+	giveUp   time.Time // on the simulated clock; set by the first attempt
+}
+
+// lane delivers to one endpoint, one request at a time: whatever is due goes together.
+type lane struct {
+	notifier *Notifier
+	endpoint string
+	wake     chan struct{} // holds one token when pending grew
+
+	mu      sync.Mutex
+	pending []delivery
+}
+
+func newLane(n *Notifier, endpoint string) *lane {
+	return &lane{notifier: n, endpoint: endpoint, wake: make(chan struct{}, 1)}
+}
+
+func (l *lane) push(deliveries ...delivery) {
+	l.mu.Lock()
+	l.pending = append(l.pending, deliveries...)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run delivers until the notifier is closed.
+func (l *lane) run() {
+	for l.notifier.ctx.Err() == nil {
+		batch, pause := l.take(time.Now())
+		if len(batch) > 0 {
+			l.deliver(batch)
+			continue
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-l.wake:
+		case <-timer.C:
+		case <-l.notifier.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// take removes a batch of what is due, or says how long nothing will be. First attempts and retries do not mix, because
+// they have different deadlines and a fresh notification should not share the fate of one that failed before.
+func (l *lane) take(now time.Time) (batch []delivery, pause time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	slices.SortStableFunc(l.pending, func(a, b delivery) int { return a.due.Compare(b.due) })
+	rest := l.pending[:0]
+	for _, d := range l.pending {
+		fits := len(batch) < l.notifier.MaxBatch && !d.due.After(now)
+		if fits && (len(batch) == 0 || (d.attempts == 0) == (batch[0].attempts == 0)) {
+			batch = append(batch, d)
+		} else {
+			rest = append(rest, d)
+		}
+	}
+	clear(l.pending[len(rest):])
+	l.pending = rest
+	if pause = time.Hour; len(rest) > 0 {
+		pause = rest[0].due.Sub(now)
+	}
+	return batch, pause
+}
+
+// deliver makes one attempt with the batch and puts it back if that fails.
+func (l *lane) deliver(batch []delivery) {
+	timeout := firstAttempt
+	if batch[0].attempts > 0 {
+		timeout = laterAttempt
+	}
+	items := make([]notification, len(batch))
+	for i := range batch {
+		items[i] = batch[i].item
+		if batch[i].attempts++; batch[i].attempts == 1 {
+			batch[i].giveUp = l.notifier.now().Add(giveUpAfter)
+		}
+	}
+	err := l.notifier.post(l.endpoint, items, timeout)
+	if err == nil || l.notifier.ctx.Err() != nil {
+		return
+	}
+	l.notifier.logger.Warn("notifications were not accepted", "count", len(batch), "attempt", batch[0].attempts, "error", err)
+	l.retry(batch)
+}
+
+func (l *lane) retry(batch []delivery) {
+	now := time.Now()
+	kept := batch[:0]
+	for _, d := range batch {
+		pause := min(l.notifier.Backoff<<min(d.attempts-1, 20), maxBackoff)
+		if l.notifier.now().Add(pause).After(d.giveUp) {
+			l.notifier.logger.Warn("notification given up", "subscription", d.item.SubscriptionID, "user", d.item.ResourceData.ID)
+			continue
+		}
+		d.due = now.Add(pause)
+		kept = append(kept, d)
+	}
+	l.push(kept...)
+}

@@ -1,0 +1,162 @@
+package subscription
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// Options of a Notifier. The zero value delivers each notification once and in order.
+type Options struct {
+	// Duplicate delivers every notification twice.
+	Duplicate bool
+	// Reorder holds each notification back for a random while, so that later ones overtake it.
+	Reorder bool
+	// ReorderWindow is the longest such while; 0 = 50 ms.
+	ReorderWindow time.Duration
+	// MaxBatch bounds the notifications in one request; 0 = 100.
+	MaxBatch int
+	// Backoff is the pause before the first retry, doubled for each further one up to five minutes; 0 = 500 ms.
+	Backoff time.Duration
+	// HandshakeTimeout is what an endpoint has to answer a validation request; 0 = 10 s.
+	HandshakeTimeout time.Duration
+	// Transport carries validation requests and notifications; nil = http.DefaultTransport.
+	Transport http.RoundTripper
+}
+
+// What the documents promise about one delivery.
+const (
+	firstAttempt = 3 * time.Second
+	laterAttempt = 10 * time.Second
+	giveUpAfter  = 4 * time.Hour
+	maxBackoff   = 5 * time.Minute
+)
+
+func (o Options) withDefaults() Options {
+	if o.ReorderWindow == 0 {
+		o.ReorderWindow = 50 * time.Millisecond
+	}
+	if o.MaxBatch == 0 {
+		o.MaxBatch = 100
+	}
+	if o.Backoff == 0 {
+		o.Backoff = 500 * time.Millisecond
+	}
+	if o.HandshakeTimeout == 0 {
+		o.HandshakeTimeout = 10 * time.Second
+	}
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
+	}
+	return o
+}
+
+// Notifier delivers notifications in the background: one lane per endpoint, so that none waits for another.
+type Notifier struct {
+	Options
+	now    func() time.Time
+	logger *slog.Logger
+	client *http.Client
+	ctx    context.Context
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	rand  *rand.Rand
+	lanes map[string]*lane
+}
+
+// NewNotifier returns a running notifier. now is the clock of the four hours after which a delivery is given up; seed decides
+// about the order when notifications are reordered. Close it.
+func NewNotifier(o Options, now func() time.Time, seed uint64, logger *slog.Logger) *Notifier {
+	o = o.withDefaults()
+	ctx, stop := context.WithCancel(context.Background())
+	return &Notifier{
+		Options: o,
+		now:     now,
+		logger:  logger,
+		client: &http.Client{
+			Transport:     o.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		ctx:   ctx,
+		stop:  stop,
+		rand:  rand.New(rand.NewPCG(seed, seed)),
+		lanes: map[string]*lane{},
+	}
+}
+
+// Close ends all deliveries, finished or not, and waits for them.
+func (n *Notifier) Close() {
+	n.mu.Lock()
+	n.stop()
+	n.mu.Unlock()
+	n.wg.Wait()
+}
+
+// enqueue hands a notification to the endpoint's lane. It does not block.
+func (n *Notifier) enqueue(endpoint string, item notification) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctx.Err() != nil {
+		return
+	}
+	l := n.lanes[endpoint]
+	if l == nil {
+		l = newLane(n, endpoint)
+		n.lanes[endpoint] = l
+		n.wg.Go(l.run)
+	}
+	copies := 1
+	if n.Duplicate {
+		copies = 2
+	}
+	for range copies {
+		l.push(delivery{item: item, due: time.Now().Add(n.hold())})
+	}
+}
+
+// hold is how long a notification waits before its first attempt. n is locked.
+func (n *Notifier) hold() time.Duration {
+	if !n.Reorder {
+		return 0
+	}
+	return time.Duration(n.rand.Int64N(int64(n.ReorderWindow)))
+}
+
+// post makes one attempt. Whatever is not a 2xx in time is an error.
+func (n *Notifier) post(endpoint string, items []notification, timeout time.Duration) error {
+	body, err := json.Marshal(envelope{Value: items})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	resp, err := n.client.Do(req)
+	if failed := new(url.Error); errors.As(err, &failed) {
+		return failed.Err // without the URL, whose query may hold a key
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("the endpoint answered %d", resp.StatusCode)
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+// Package subscription keeps the change-notification subscriptions of Microsoft Graph and delivers their notifications.
+// It decides which endpoint may be notified (the validation handshake), which subscription hears of a change, and when a
+// delivery is tried again or given up.
+package subscription
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
+)
+
+// Limits of subscriptions on users.
+const (
+	maxLifetime    = 41_760 * time.Minute
+	maxClientState = 128
+	maxPerApp      = 100 // for one application in one tenant
+)
+
+// Owner is the application in the tenant whose token made a request. It sees its own subscriptions only.
+type Owner struct{ TenantID, AppID string }
+
+// Subscription is the resource as Graph shows it.
+type Subscription struct {
+	ID                       string    `json:"id"`
+	Resource                 string    `json:"resource"`
+	ApplicationID            string    `json:"applicationId"`
+	ChangeType               string    `json:"changeType"`
+	ClientState              *string   `json:"clientState"`
+	NotificationURL          string    `json:"notificationUrl"`
+	LifecycleNotificationURL *string   `json:"lifecycleNotificationUrl"`
+	Expiration               time.Time `json:"expirationDateTime"`
+	CreatorID                string    `json:"creatorId"`
+	LatestSupportedTLS       string    `json:"latestSupportedTlsVersion"`
+	EncryptionCertificate    *string   `json:"encryptionCertificate"`
+	EncryptionCertificateID  *string   `json:"encryptionCertificateId"`
+	IncludeResourceData      bool      `json:"includeResourceData"`
+	NotificationContentType  *string   `json:"notificationContentType"`
+
+	owner Owner
+}
+
+// Request is the body of POST and PATCH /subscriptions; a nil field was not sent.
+type Request struct {
+	ChangeType               *string    `json:"changeType"`
+	NotificationURL          *string    `json:"notificationUrl"`
+	LifecycleNotificationURL *string    `json:"lifecycleNotificationUrl"`
+	Resource                 *string    `json:"resource"`
+	Expiration               *time.Time `json:"expirationDateTime"`
+	ClientState              *string    `json:"clientState"`
+	LatestSupportedTLS       *string    `json:"latestSupportedTlsVersion"`
+	IncludeResourceData      *bool      `json:"includeResourceData"`
+}
+
+// changeTypes splits and folds a changeType; the order in it means nothing.
+func (s *Subscription) changeTypes() []string {
+	types := strings.Split(strings.ToLower(s.ChangeType), ",")
+	for i := range types {
+		types[i] = strings.TrimSpace(types[i])
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
+// userID is the user the subscription watches; empty for all of them.
+func (s *Subscription) userID() string {
+	_, id, _ := strings.Cut(normalise(s.Resource), "/")
+	return id
+}
+
+func normalise(resource string) string { return strings.ToLower(strings.Trim(resource, "/")) }
+
+// sameSubject reports whether both watch the same changes of the same resource for the same owner, which Graph refuses.
+func (s *Subscription) sameSubject(o *Subscription) bool {
+	return s.owner == o.owner && normalise(s.Resource) == normalise(o.Resource) &&
+		slices.Equal(s.changeTypes(), o.changeTypes())
+}
+
+// hears reports whether a change of the user makes a notification. Graph delivers the creation of a user as updated.
+func (s *Subscription) hears(tenantID, userID, changeType string) bool {
+	id := s.userID()
+	return s.owner.TenantID == tenantID && (id == "" || id == strings.ToLower(userID)) &&
+		slices.Contains(s.changeTypes(), changeType)
+}
+
+// draft checks the body of a POST and makes a subscription of it, without an id.
+func draft(owner Owner, r Request, now time.Time) (*Subscription, error) {
+	switch {
+	case r.ChangeType == nil:
+		return nil, missing("changeType")
+	case r.NotificationURL == nil:
+		return nil, missing("notificationUrl")
+	case r.Resource == nil:
+		return nil, missing("resource")
+	case r.Expiration == nil:
+		return nil, missing("expirationDateTime")
+	}
+	s := &Subscription{
+		Resource:                 *r.Resource,
+		ApplicationID:            owner.AppID,
+		ChangeType:               *r.ChangeType,
+		ClientState:              r.ClientState,
+		NotificationURL:          *r.NotificationURL,
+		LifecycleNotificationURL: r.LifecycleNotificationURL,
+		Expiration:               r.Expiration.UTC(),
+		LatestSupportedTLS:       "v1_2",
+		owner:                    owner,
+	}
+	if r.LatestSupportedTLS != nil {
+		s.LatestSupportedTLS = *r.LatestSupportedTLS
+	}
+	if r.IncludeResourceData != nil && *r.IncludeResourceData {
+		return nil, invalid("Resource data is not supported for notifications of '%s'.", s.Resource)
+	}
+	return s, s.check(now)
+}
+
+func (s *Subscription) check(now time.Time) error {
+	for _, changeType := range s.changeTypes() {
+		if !slices.Contains([]string{"created", "updated", "deleted"}, changeType) {
+			return invalid("Invalid changeType '%s'.", s.ChangeType)
+		}
+	}
+	if s.ClientState != nil && len(*s.ClientState) > maxClientState {
+		return invalid("The clientState is longer than %d characters.", maxClientState)
+	}
+	if err := checkResource(s.Resource); err != nil {
+		return err
+	}
+	if err := checkExpiration(s.Expiration, now); err != nil {
+		return err
+	}
+	if err := checkEndpoint(s.NotificationURL); err != nil {
+		return err
+	}
+	if s.LifecycleNotificationURL != nil {
+		return checkEndpoint(*s.LifecycleNotificationURL)
+	}
+	return nil
+}
+
+var userResource = regexp.MustCompile(`^users(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$`)
+
+func checkResource(resource string) error {
+	if strings.Contains(resource, "://") {
+		return invalid("The resource '%s' must not hold the base URL.", resource)
+	}
+	if !userResource.MatchString(normalise(resource)) {
+		return fault.NotModelled("subscriptions to %s", resource)
+	}
+	return nil
+}
+
+func checkExpiration(expiration, now time.Time) error {
+	switch {
+	case !expiration.After(now):
+		return invalid("Subscription expiration must be in the future.")
+	case expiration.Sub(now) > maxLifetime:
+		return invalid("Subscription expiration can only be %d minutes in the future.", int(maxLifetime.Minutes()))
+	}
+	return nil
+}
+
+// checkEndpoint wants https. It also takes http on a loopback address, which Graph could never reach, so that programs under
+// test need no certificate.
+func checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil:
+		return invalid("The notification URL '%s' is not a valid URL.", endpoint)
+	case strings.EqualFold(u.Scheme, "EventHub"), strings.EqualFold(u.Scheme, "EventGrid"):
+		return fault.NotModelled("delivery to %s", u.Scheme)
+	case u.Scheme == "https" && u.Host != "", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return nil
+	}
+	return invalid("The notification URL '%s' must be an https URL.", endpoint)
+}
+
+func isLoopback(host string) bool {
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+}
+
+func missing(property string) error {
+	return invalid("The required property '%s' is missing.", property)
+}
+
+func invalid(format string, args ...any) error {
+	return fault.New(http.StatusBadRequest, "InvalidRequest", format, args...)
+}

@@ -1,0 +1,247 @@
+package entrasim
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/certificate"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/graph"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/subscription"
+)
+
+// Server is a running or ready simulator. Safe for concurrent use.
+type Server struct {
+	options     Options
+	pair        *certificate.Pair
+	directories map[string]*directory.Directory // by tenant id
+	notifier    *subscription.Notifier
+	http        *http.Server
+
+	mu       sync.Mutex
+	listener net.Listener
+	done     chan struct{} // closed when serving has ended
+}
+
+// New builds a simulator. It refuses tenants without a name, ids that are not UUIDs, and tenants that share a name or domain.
+func New(o Options) (*Server, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, fmt.Errorf("configure simulator: %w", err)
+	}
+	pair, err := certificate.New()
+	if err != nil {
+		return nil, fmt.Errorf("make certificate: %w", err)
+	}
+	s := &Server{options: o, pair: pair, directories: map[string]*directory.Directory{}}
+	handler, err := s.assemble()
+	if err != nil {
+		return nil, err
+	}
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{pair.Server}, MinVersion: tls.VersionTLS12},
+	}
+	return s, nil
+}
+
+// assemble connects directories, subscriptions, Graph and login.
+func (s *Server) assemble() (http.Handler, error) {
+	o := s.options
+	extensions := directory.NewExtensions(o.App.ID)
+	for _, name := range o.App.ExtensionProperties {
+		if _, err := extensions.Define(name, "String", []string{"User"}); err != nil {
+			return nil, fmt.Errorf("define extension property %q: %w", name, err)
+		}
+	}
+	s.notifier = subscription.NewNotifier(subscription.Options{
+		Duplicate:     o.Notify.Duplicate,
+		Reorder:       o.Notify.Reorder,
+		ReorderWindow: o.Notify.ReorderWindow,
+		MaxBatch:      o.Notify.MaxBatch,
+		Backoff:       o.Notify.Backoff,
+		Transport:     o.Notify.Transport,
+	}, o.Now, o.Seed, o.Logger)
+	registry := subscription.NewRegistry(o.Now, s.notifier)
+	for _, t := range o.Tenants {
+		s.directories[t.ID] = s.directory(t, extensions, registry)
+	}
+
+	service := graph.New(graph.Config{
+		Directories:   s.directories,
+		Extensions:    extensions,
+		Subscriptions: registry,
+		Application: graph.Application{
+			ID: o.App.ID, ObjectID: o.App.ObjectID, DisplayName: o.App.Name, HomeTenantID: o.App.HomeTenant,
+		},
+		PageSize: o.PageSize,
+		Now:      o.Now,
+		Logger:   o.Logger,
+	})
+	authority, err := login.New(s.loginApp(), s.loginTenants(), o.Now, o.Logger, http.HandlerFunc(service.Unknown))
+	if err != nil {
+		return nil, fmt.Errorf("make login endpoint: %w", err)
+	}
+	service.Verify = authority.Verify
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		if strings.EqualFold(first, graph.Prefix) {
+			service.ServeHTTP(w, r)
+			return
+		}
+		authority.ServeHTTP(w, r)
+	}), nil
+}
+
+func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry *subscription.Registry) *directory.Directory {
+	o := s.options
+	return directory.New(directory.Config{
+		TenantID:   t.ID,
+		Domains:    t.domains(),
+		Extensions: extensions,
+		Now:        o.Now,
+		Seed:       o.Seed,
+		OnChange:   registry.Publish,
+		AutoRedeem: s.autoRedeem,
+		Invite:     directory.InvitePolicy(o.Invitations),
+	})
+}
+
+// autoRedeem reports whether a domain belongs to a simulated tenant and those redeem automatically.
+func (s *Server) autoRedeem(domain string) bool {
+	for _, t := range s.options.Tenants {
+		for _, own := range t.domains() {
+			if strings.EqualFold(own, domain) {
+				return s.options.AutoRedeem
+			}
+		}
+	}
+	return false
+}
+
+func (s *Server) loginApp() login.App {
+	app := login.App{ID: s.options.App.ID, Secret: s.options.App.Secret, Certificates: s.options.App.Certificates}
+	for _, f := range s.options.App.Federated {
+		if f.Audience == "" {
+			f.Audience = "api://AzureADTokenExchange"
+		}
+		app.Federated = append(app.Federated, login.Federated(f))
+	}
+	return app
+}
+
+func (s *Server) loginTenants() []login.Tenant {
+	var tenants []login.Tenant
+	for _, t := range s.options.Tenants {
+		tenants = append(tenants, login.Tenant{ID: t.ID, Domains: t.domains(), Consented: !t.NoConsent, Roles: t.Roles})
+	}
+	return tenants
+}
+
+// Listen starts serving at a loopback address such as 127.0.0.1:0, for which the certificate is good, and returns once
+// connections are accepted.
+func (s *Server) Listen(addr string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		return errors.New("listen: the simulator listens already")
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.listener, s.done = l, make(chan struct{})
+	go func() {
+		defer close(s.done)
+		if err := s.http.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			s.options.Logger.Error("serving ended", "error", err)
+		}
+	}()
+	return nil
+}
+
+// Addr is the host and port it listens at; empty before Listen.
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return ""
+	}
+	return s.listener.Addr().String()
+}
+
+// URL is both the login authority and, with /v1.0, the root of Graph.
+func (s *Server) URL() string { return "https://" + s.Addr() }
+
+// CAPEM is the certificate of the authority that clients have to trust.
+func (s *Server) CAPEM() []byte { return s.pair.PEM() }
+
+// Client returns an HTTP client that trusts the simulator and nobody else.
+func (s *Server) Client() *http.Client {
+	pool := x509.NewCertPool()
+	pool.AddCert(s.pair.Authority)
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: true,
+	}}
+}
+
+// App returns the application with everything filled in that was left out.
+func (s *Server) App() App { return s.options.App }
+
+// Tenants returns the tenants with everything filled in that was left out.
+func (s *Server) Tenants() []Tenant { return append([]Tenant(nil), s.options.Tenants...) }
+
+// Close stops serving and notifying. Requests under way have two seconds to finish; notifications that were not accepted
+// are lost.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	s.notifier.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done != nil {
+		<-s.done
+	}
+	return err
+}
+
+// Users returns a copy of every live user of a tenant, named by id or name, in the order of creation and by the names of
+// Graph; properties nobody has set are absent. Values are string, bool, []string, map[string]any, []map[string]any or int64.
+func (s *Server) Users(tenant string) []map[string]any {
+	return s.snapshot(tenant, (*directory.Directory).List)
+}
+
+// DeletedUsers returns the soft-deleted users of a tenant in the same way.
+func (s *Server) DeletedUsers(tenant string) []map[string]any {
+	return s.snapshot(tenant, (*directory.Directory).ListDeleted)
+}
+
+func (s *Server) snapshot(tenant string, list func(*directory.Directory, directory.Query) directory.Page) []map[string]any {
+	t, err := s.options.tenant(tenant)
+	if err != nil {
+		return nil
+	}
+	var users []map[string]any
+	for _, u := range list(s.directories[t.ID], directory.Query{Limit: math.MaxInt}).Users {
+		users = append(users, u)
+	}
+	return users
+}

@@ -1,0 +1,248 @@
+package provisioning
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tenantsync/tenantsync/shared/outcome"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+// Action names a decision.
+type Action string
+
+// The actions.
+const (
+	ActionNone    Action = "none"
+	ActionCreate  Action = "create"
+	ActionUpdate  Action = "update"
+	ActionDisable Action = "disable"
+	ActionEnable  Action = "enable"
+	ActionRestore Action = "restore"
+	ActionRemove  Action = "remove"
+)
+
+// Gone says how a source user is gone, when it is.
+type Gone string
+
+// Ways to be gone. A read that failed is none of them.
+const (
+	NotGone     Gone = ""
+	SoftDeleted Gone = "deleted"
+	Purged      Gone = "deleted for good"
+)
+
+// Situation is all that a plan is made from.
+type Situation struct {
+	Route tenant.Route
+	// User is the object id in the source tenant.
+	User string
+	// Source is the source user, nil when Gone says how it is gone.
+	Source *User
+	Gone   Gone
+	Link   Link
+	// Known is the object the link names, nil when it names none or that one is no more.
+	Known *External
+	// ByKey and ByMail are what a search in the target found. They are only looked at while Known is nil.
+	ByKey, ByMail []External
+}
+
+// OperationKind is one request to Graph.
+type OperationKind string
+
+// The operations.
+const (
+	OpInvite  OperationKind = "invite"
+	OpRestore OperationKind = "restore"
+	OpUpdate  OperationKind = "update"
+	OpRemove  OperationKind = "remove"
+)
+
+// Operation is one step of a decision.
+type Operation struct {
+	Kind OperationKind
+	// Address and DisplayName are for OpInvite.
+	Address, DisplayName string
+	// Attributes and SourceKey are for OpUpdate; an empty key is not written.
+	Attributes Attributes
+	SourceKey  string
+}
+
+// String names the operation and the attributes, never their values.
+func (o Operation) String() string {
+	if o.Kind != OpUpdate {
+		return string(o.Kind)
+	}
+	names := o.Attributes.Names()
+	if o.SourceKey != "" {
+		names = append(names, "link key")
+	}
+	return "update " + strings.Join(names, ",")
+}
+
+// Decision is what one user needs on one route now.
+type Decision struct {
+	Action     Action
+	Operations []Operation
+	Reason     string
+	// External is the object id the operations are for; empty when the first of them creates it.
+	External string
+	// State and Blocked are what the link says once the operations are done.
+	State   LinkState
+	Blocked bool
+}
+
+// Plan decides. It is pure, and applying its decision and planning again gives ActionNone.
+// Its error is an outcome: what stands in the way, and whether waiting can help.
+func Plan(s Situation) (Decision, error) {
+	if reason := leaving(s); reason != "" {
+		return planLeave(s, reason)
+	}
+	ext, err := match(s)
+	if err != nil {
+		return Decision{}, err
+	}
+	enabled := s.Source.Enabled()
+	switch {
+	case ext == nil && !enabled:
+		return nothing(s, "", "disabled in the source before it ever came over"), nil
+	case ext == nil:
+		return planCreate(s)
+	case ext.Deleted && !enabled:
+		return nothing(s, ext.ID, "disabled in the source: the external user stays removed"), nil
+	default:
+		return planUpdate(s, *ext), nil
+	}
+}
+
+// leaving says why the user must have no external user on this route; "" when it must have one.
+func leaving(s Situation) string {
+	switch {
+	case s.Source == nil:
+		return "the source user was " + string(s.Gone)
+	case s.Source.Invited:
+		return "the source user is itself an external user; those are never passed on"
+	case s.Source.UserType != "" && s.Source.UserType != Member:
+		return "the source user is a " + strings.ToLower(s.Source.UserType) + ", not a member"
+	}
+	return ""
+}
+
+func planLeave(s Situation, reason string) (Decision, error) {
+	ext, err := ours(s)
+	switch {
+	case err != nil:
+		return Decision{}, err
+	case ext == nil:
+		return nothing(s, "", reason+"; it has no external user here"), nil
+	case ext.Deleted:
+		return nothing(s, ext.ID, reason+"; its external user is removed already"), nil
+	}
+	return Decision{
+		Action: ActionRemove, Reason: reason, External: ext.ID,
+		Operations: []Operation{{Kind: OpRemove}},
+		State:      LinkRemoved, Blocked: s.Link.Blocked,
+	}, nil
+}
+
+// nothing leaves the target as it is. The link follows what was found: no external user means no active link.
+func nothing(s Situation, externalID, reason string) Decision {
+	state := LinkNone
+	if s.Link.State != LinkNone || externalID != "" {
+		state = LinkRemoved
+	}
+	return Decision{Action: ActionNone, Reason: reason, External: externalID, State: state, Blocked: s.Link.Blocked}
+}
+
+func planCreate(s Situation) (Decision, error) {
+	address := s.Source.Address()
+	if err := invitable(address); err != nil {
+		return Decision{}, outcome.Fail("address refused", fmt.Errorf("user %s cannot be invited: %w", s.User, err))
+	}
+	name, _ := s.Source.Attributes[AttrDisplayName].(string)
+	reason := "the source user joined"
+	if s.Link.State != LinkNone {
+		reason = "the external user it had is gone for good"
+	}
+	invited := External{Attributes: Attributes{AttrAccountEnabled: true, AttrMail: address}}
+	return Decision{
+		Action: ActionCreate, Reason: reason,
+		Operations: []Operation{
+			{Kind: OpInvite, Address: address, DisplayName: name},
+			{Kind: OpUpdate, Attributes: diff(wanted(s, invited), invited.Attributes), SourceKey: sourceKey(s)},
+		},
+		State: LinkActive,
+	}, nil
+}
+
+func planUpdate(s Situation, ext External) Decision {
+	d := Decision{Action: ActionNone, External: ext.ID, State: LinkActive, Reason: "everything is as it should be"}
+	want := wanted(s, ext)
+	changes := diff(want, ext.Attributes)
+	d.Blocked = s.Link.Blocked && !ext.Enabled()
+	switch changes[AttrAccountEnabled] {
+	case false:
+		d.Action, d.Reason, d.Blocked = ActionDisable, "the source user was disabled", true
+	case true:
+		d.Action, d.Reason, d.Blocked = ActionEnable, "the source user was enabled again", false
+	default:
+		if len(changes) > 0 {
+			d.Action, d.Reason = ActionUpdate, "these attributes differ: "+strings.Join(changes.Names(), ", ")
+		}
+	}
+	key := ""
+	if ext.SourceKey != sourceKey(s) {
+		key = sourceKey(s)
+		if d.Action == ActionNone || d.Action == ActionUpdate {
+			d.Action, d.Reason = ActionUpdate, "an existing external user of this person is taken over"
+		}
+	}
+	if ext.Deleted {
+		d.Action, d.Reason = ActionRestore, "the source user is back"
+		if s.Link.State == LinkActive {
+			d.Reason = "somebody removed the external user in the target, but its source user is still here"
+		}
+		d.Operations = append(d.Operations, Operation{Kind: OpRestore})
+	}
+	if len(changes) > 0 || key != "" {
+		d.Operations = append(d.Operations, Operation{Kind: OpUpdate, Attributes: changes, SourceKey: key})
+	}
+	return d
+}
+
+// wanted is what the external user must look like. A block that an administrator of the target set is respected:
+// accountEnabled goes back to true only when it was us who took it away.
+func wanted(s Situation, ext External) Attributes {
+	want := Attributes{AttrUserType: Member, AttrShowInAddressList: true}
+	for _, name := range Copied {
+		want[name] = s.Source.Attributes[name]
+	}
+	switch {
+	case !s.Source.Enabled():
+		want[AttrAccountEnabled] = false
+	case s.Link.Blocked || ext.Enabled():
+		want[AttrAccountEnabled] = true
+	}
+	return want
+}
+
+func sourceKey(s Situation) string { return SourceKey(s.Route.Source.ID, s.User) }
+
+// refusedInAddress are the characters that Graph refuses in an invited address (Graph: invitation resource).
+const refusedInAddress = "~!#$%^&*()+=[]{}\\/|;:\"<>?, "
+
+func invitable(address string) error {
+	local, domain, ok := strings.Cut(address, "@")
+	switch {
+	case address == "":
+		return errors.New("it has neither a mail address nor a user principal name")
+	case !ok || local == "" || !strings.Contains(domain, "."):
+		return errors.New("its address is not one that mail could be sent to; set the user's mail")
+	case strings.ContainsAny(local, refusedInAddress) || strings.ContainsAny(domain, refusedInAddress+"@"):
+		return errors.New("its address has a character that Microsoft Graph refuses in invitations (" + refusedInAddress + "); give it a mail address without")
+	case strings.ContainsAny(local[:1]+local[len(local)-1:], ".-"):
+		return errors.New("its address begins or ends with a dot or hyphen before the @, which Microsoft Graph refuses; give it another mail address")
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrNotFound: the directory answered that there is no such object (404). It is never used for a read that failed.
+var ErrNotFound = errors.New("not found")
+
+// ErrLeaseHeld: another worker works on this user and route. It has been told to look again.
+var ErrLeaseHeld = errors.New("another worker holds the link")
+
+// ErrLeaseLost: the lease ran out and somebody else may hold it now.
+var ErrLeaseLost = errors.New("the lease on the link was lost")
+
+// Source reads the tenant that people come from. Errors other than ErrNotFound carry an outcome (package outcome)
+// and never mean that a person is gone.
+type Source interface {
+	// User reads one user by object id. ErrNotFound: no live object of that id, now, at this replica.
+	User(ctx context.Context, id string) (User, error)
+	// Deleted reports whether the user is among the soft-deleted ones.
+	Deleted(ctx context.Context, id string) (bool, error)
+}
+
+// Target reads and changes the tenant that gets external users.
+type Target interface {
+	Finder
+	Writer
+}
+
+// Finder finds external users, with every attribute that a plan compares.
+type Finder interface {
+	// External reads a user object by id, live or soft-deleted. ErrNotFound: neither.
+	External(ctx context.Context, id string) (External, error)
+	// ByKey finds the objects that carry a link key, live and soft-deleted.
+	ByKey(ctx context.Context, sourceKey string) ([]External, error)
+	// ByMail finds the live objects with this address in mail, otherMails or proxyAddresses, invited or not.
+	ByMail(ctx context.Context, address string) ([]External, error)
+}
+
+// Writer changes external users. Each call is one request to Graph.
+type Writer interface {
+	// Invite creates an external user without sending a mail and returns its id. When the directory says that a user
+	// with this address is there already, the error is Exists: it may be somebody else's and must be looked at first.
+	Invite(ctx context.Context, address, displayName string) (id string, err error)
+	// Update writes attributes; nil clears. sourceKey, when not empty, is written too.
+	Update(ctx context.Context, id string, attributes Attributes, sourceKey string) error
+	// Remove soft-deletes. Removing what is gone is no error.
+	Remove(ctx context.Context, id string) error
+	// Restore brings a soft-deleted user back.
+	Restore(ctx context.Context, id string) error
+}
+
+// Exists is the directory's refusal to invite an address that one of its users has. ID is that user's object id.
+type Exists struct{ ID string }
+
+func (e Exists) Error() string { return "user " + e.ID + " has this address already" }
+
+// Directories gives the tenants their roles.
+type Directories interface {
+	Source(tenantID string) (Source, error)
+	Target(tenantID string) (Target, error)
+}
+
+// LinkKey names a link: one source user on one route.
+type LinkKey struct {
+	Route string
+	User  string // object id in the source tenant
+}
+
+// LinkState says what we did last.
+type LinkState string
+
+// States of a link.
+const (
+	LinkNone    LinkState = ""        // nothing is known yet
+	LinkActive  LinkState = "active"  // the external user should be there
+	LinkRemoved LinkState = "removed" // we removed it; it can be restored for 30 days
+)
+
+// Link is what we remember of one user on one route.
+type Link struct {
+	Key   LinkKey
+	State LinkState
+	// External is the object id in the target; empty until it is known.
+	External string
+	// Blocked: it was us who last set accountEnabled to false. Only then do we set it back.
+	Blocked   bool
+	UpdatedAt time.Time
+}
+
+// Lease is the right to work on a link until Until. Holder is the message it is held for, Token one acquisition.
+type Lease struct {
+	Key    LinkKey
+	Holder string
+	Token  string
+	Until  time.Time
+}
+
+// Links keeps links and their leases. All calls are safe from several processes.
+type Links interface {
+	// Acquire takes the lease for holder (a message id) until the given time and returns the link (a new one has only its Key).
+	// While another holder has an unexpired lease, it sets the dirty mark on the link and returns ErrLeaseHeld.
+	// When the SAME holder has an unexpired lease (its message came back although the worker may still live), it returns
+	// HeldBySame and marks nothing: the message must stay on the bus, for it may be all that is left of the work.
+	Acquire(ctx context.Context, key LinkKey, holder string, now, until time.Time) (Lease, Link, error)
+	// Save stores the link under the lease. ErrLeaseLost when the lease is not ours any more.
+	Save(ctx context.Context, lease Lease, link Link) error
+	// Release ends the lease. When the dirty mark was set it clears the mark, extends the lease to until, and returns the extended lease
+	// and true: look again. ErrLeaseLost when it is not ours any more.
+	Release(ctx context.Context, lease Lease, until time.Time) (Lease, bool, error)
+}
+
+// HeldBySame: the lease is held for this very message, until Until.
+type HeldBySame struct{ Until time.Time }
+
+func (h HeldBySame) Error() string {
+	return "an earlier delivery of this message still holds the link until " + h.Until.UTC().Format(time.RFC3339)
+}
+
+// Journal is the provisioning log.
+type Journal interface {
+	Append(ctx context.Context, e Entry) error
+}

@@ -1,0 +1,159 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/change"
+	"github.com/tenantsync/tenantsync/shared/outcome"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+// Times that belong together: the work on one message ends before its lease, and the lease before the message's lock
+// on the bus (30 s or more). So a message that comes back because its worker died always finds the lease free.
+const (
+	DefaultLease = 25 * time.Second
+	leaseMargin  = 3 * time.Second
+)
+
+// DefaultSecondLook is how long after a "deleted" notification the second look comes that confirms it.
+const DefaultSecondLook = 30 * time.Second
+
+// maxRuns bounds how often one message looks again because others came meanwhile; then its copy goes on.
+const maxRuns = 5
+
+// Reconciler brings the external user of one source user in line, under a lease.
+type Reconciler struct {
+	Directories Directories
+	Links       Links
+	Journal     Journal
+	Now         func() time.Time
+	// Lease and SecondLook; zero means the defaults.
+	Lease      time.Duration
+	SecondLook time.Duration
+}
+
+// Reconcile does what the user of c needs on the route. holder is the message id; the result is an outcome error.
+// Safe to call twice, late, out of order, and from many processes at once.
+func (r *Reconciler) Reconcile(ctx context.Context, route tenant.Route, c change.Change, holder string) error {
+	now := r.Now()
+	lease, link, err := r.Links.Acquire(ctx, LinkKey{Route: route.Name, User: c.User}, holder, now, now.Add(r.lease()))
+	var same HeldBySame
+	switch {
+	case errors.Is(err, ErrLeaseHeld) && (c.Deleted || c.Hop > 0):
+		// What a message alone knows, that Graph said the user is gone for good, must not end here. Nor must a copy: the
+		// lease may be its own original's, which could not release it, and then the copy is all that is left of the work.
+		return outcome.LaterAfter(2*time.Second, err)
+	case errors.Is(err, ErrLeaseHeld):
+		return nil // the holder has been told and looks again; its message is still on the bus
+	case errors.As(err, &same):
+		return outcome.LaterAfter(max(same.Until.Sub(now), time.Second), err)
+	case err != nil:
+		return fmt.Errorf("acquire the lease of %s on %s: %w", c.User, route.Name, err)
+	}
+	for run := 1; ; run++ {
+		err = r.run(ctx, route, c, lease, &link)
+		var again bool
+		lease, again, err = r.release(ctx, lease, err)
+		if !again {
+			return err
+		}
+		if run >= maxRuns || comesBack(err) {
+			return r.leave(ctx, lease, err)
+		}
+	}
+}
+
+// comesBack: the message will be seen again anyway, which also serves those that set the dirty mark.
+func comesBack(err error) bool {
+	kind := outcome.Of(err).Kind
+	return kind == outcome.Later || kind == outcome.Retry
+}
+
+// leave gives the lease up for good although others asked to look again: a copy of the message does that.
+func (r *Reconciler) leave(ctx context.Context, lease Lease, err error) error {
+	if !comesBack(err) {
+		err = outcome.LaterAfter(time.Second, errors.Join(errors.New("the user keeps changing; looking again soon"), err))
+	}
+	for again := true; again; {
+		lease, again, err = r.release(ctx, lease, err)
+	}
+	return err
+}
+
+// release ends the lease even while the host shuts down; a lost lease makes the work uncertain, so it is done again.
+func (r *Reconciler) release(ctx context.Context, lease Lease, workErr error) (Lease, bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+	defer cancel()
+	lease, again, err := r.Links.Release(ctx, lease, r.Now().Add(r.lease()))
+	if err != nil {
+		return lease, false, outcome.RetryAfter(time.Second, "lease lost", errors.Join(fmt.Errorf("release the lease: %w", err), workErr))
+	}
+	return lease, again, workErr
+}
+
+func (r *Reconciler) lease() time.Duration {
+	if r.Lease > 0 {
+		return r.Lease
+	}
+	return DefaultLease
+}
+
+// run is one look and what follows from it, within the lease.
+func (r *Reconciler) run(ctx context.Context, route tenant.Route, c change.Change, lease Lease, link *Link) error {
+	ctx, cancel := context.WithTimeout(ctx, max(lease.Until.Sub(r.Now())-leaseMargin, time.Second))
+	defer cancel()
+	w, err := r.worker(route, c, lease, link)
+	if err != nil {
+		return err
+	}
+	decision, err := w.work(ctx)
+	if journalErr := r.record(ctx, w, decision, err); journalErr != nil {
+		return errors.Join(err, journalErr)
+	}
+	return err
+}
+
+func (r *Reconciler) worker(route tenant.Route, c change.Change, lease Lease, link *Link) (*worker, error) {
+	source, err := r.Directories.Source(route.Source.ID)
+	if err != nil {
+		return nil, fmt.Errorf("open source %s: %w", route.Source.Name, err)
+	}
+	target, err := r.Directories.Target(route.Target.ID)
+	if err != nil {
+		return nil, fmt.Errorf("open target %s: %w", route.Target.Name, err)
+	}
+	w := &worker{source: source, target: target, links: r.Links, now: r.Now, secondLook: r.SecondLook,
+		route: route, change: c, lease: lease, link: link}
+	if w.secondLook <= 0 {
+		w.secondLook = DefaultSecondLook
+	}
+	return w, nil
+}
+
+// record writes the journal even when the work ran into its deadline.
+func (r *Reconciler) record(ctx context.Context, w *worker, d Decision, workErr error) error {
+	o := outcome.Of(workErr)
+	e := Entry{
+		At: r.Now(), Route: w.route.Name, User: w.change.User, External: w.link.External,
+		Action: d.Action, Reason: d.Reason, Outcome: o.Kind.String(), Cause: string(w.change.Cause),
+		EventAt: w.change.EventAt, ArrivedAt: w.change.ArrivedAt,
+	}
+	if e.Action == "" {
+		e.Action, e.Reason = ActionNone, "no decision could be made: "+o.Code
+	}
+	if o.Err != nil {
+		e.Error = o.Err.Error()
+	}
+	for _, op := range d.Operations {
+		e.Operations = append(e.Operations, op.String())
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+	defer cancel()
+	if err := r.Journal.Append(ctx, e); err != nil {
+		return fmt.Errorf("append to the journal: %w", err)
+	}
+	return nil
+}

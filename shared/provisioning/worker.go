@@ -1,0 +1,168 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/change"
+	"github.com/tenantsync/tenantsync/shared/outcome"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+// replicationLag is how long after we wrote a link the directory may still answer that there is no such external user.
+// Believed too early, a 404 would invite a person twice or forget to remove one.
+const replicationLag = 2 * time.Minute
+
+// worker is one run for one user on one route.
+type worker struct {
+	source     Source
+	target     Target
+	links      Links
+	now        func() time.Time
+	secondLook time.Duration
+
+	route  tenant.Route
+	change change.Change
+	lease  Lease
+	link   *Link
+}
+
+// work looks, plans and applies, and returns the decision it applied last.
+func (w *worker) work(ctx context.Context) (Decision, error) {
+	s, err := w.look(ctx)
+	if err != nil {
+		return Decision{}, err
+	}
+	d, err := w.settle(ctx, s)
+	var exists Exists
+	if !errors.As(err, &exists) {
+		return d, err
+	}
+	// A search is slower than the truth: the user was there, but not to be found yet. By its id it can be read.
+	ext, err := w.target.External(ctx, exists.ID)
+	if err != nil {
+		return d, fmt.Errorf("read the user that has the invited address: %w", err)
+	}
+	s.ByMail = []External{ext}
+	return w.settle(ctx, s)
+}
+
+// settle plans on one situation and applies the decision.
+func (w *worker) settle(ctx context.Context, s Situation) (Decision, error) {
+	d, err := Plan(s)
+	if err != nil {
+		return d, err
+	}
+	return d, w.apply(ctx, d)
+}
+
+// look reads both tenants.
+func (w *worker) look(ctx context.Context) (Situation, error) {
+	s := Situation{Route: w.route, User: w.change.User, Link: *w.link}
+	var err error
+	if s.Source, s.Gone, err = w.lookAtSource(ctx); err != nil {
+		return s, err
+	}
+	return s, w.lookAtTarget(ctx, &s)
+}
+
+// lookAtSource reads the source user. Gone is only what the directory confirmed: found among the deleted ones, or
+// said to be purged by Graph and still not there at a second look. A user that is merely not found yet is retried.
+func (w *worker) lookAtSource(ctx context.Context) (*User, Gone, error) {
+	user, err := w.source.User(ctx, w.change.User)
+	if err == nil {
+		return &user, NotGone, nil
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return nil, NotGone, err
+	}
+	deleted, err := w.source.Deleted(ctx, w.change.User)
+	switch {
+	case err != nil:
+		return nil, NotGone, err
+	case deleted:
+		return nil, SoftDeleted, nil
+	case !w.change.Deleted:
+		return nil, NotGone, outcome.RetryAfter(0, "source user not found", fmt.Errorf(
+			"user %s is neither in tenant %s nor among its deleted users; nobody is removed on such a look, it is repeated",
+			w.change.User, w.route.Source.Name))
+	}
+	if wait := w.change.ArrivedAt.Add(w.secondLook).Sub(w.now()); wait > 0 {
+		return nil, NotGone, outcome.LaterAfter(wait, fmt.Errorf(
+			"user %s is said to be deleted for good; a second look confirms it", w.change.User))
+	}
+	return nil, Purged, nil
+}
+
+// lookAtTarget reads the external user: the one the link names, else what carries the link key, else what has the address.
+func (w *worker) lookAtTarget(ctx context.Context, s *Situation) error {
+	if w.link.External != "" {
+		ext, err := w.target.External(ctx, w.link.External)
+		switch {
+		case err == nil:
+			s.Known = &ext
+			return nil
+		case !errors.Is(err, ErrNotFound):
+			return err
+		case w.now().Sub(w.link.UpdatedAt) < replicationLag:
+			return outcome.LaterAfter(replicationLag/10, fmt.Errorf(
+				"external user %s, linked a moment ago, is not found; the directory may only be slow to show it", w.link.External))
+		}
+	}
+	var err error
+	s.ByKey, err = w.target.ByKey(ctx, SourceKey(w.route.Source.ID, w.change.User))
+	if err != nil || len(s.ByKey) > 0 || leaving(*s) != "" {
+		return err
+	}
+	s.ByMail, err = w.target.ByMail(ctx, s.Source.Address())
+	return err
+}
+
+// apply carries out a decision. The link is written before what it must not forget (a block of ours, an
+// external user taken over) and after what it can only then know (the id of a new one).
+func (w *worker) apply(ctx context.Context, d Decision) error {
+	if d.External != "" && (w.link.External != d.External || d.Blocked && !w.link.Blocked) {
+		if err := w.save(ctx, d.External, w.link.State, d.Blocked); err != nil {
+			return err
+		}
+	}
+	for _, op := range d.Operations {
+		if err := w.operate(ctx, op); err != nil {
+			return err
+		}
+	}
+	if w.link.State == d.State && w.link.Blocked == d.Blocked {
+		return nil
+	}
+	return w.save(ctx, w.link.External, d.State, d.Blocked)
+}
+
+func (w *worker) operate(ctx context.Context, op Operation) error {
+	switch op.Kind {
+	case OpInvite:
+		id, err := w.target.Invite(ctx, op.Address, op.DisplayName)
+		if err != nil {
+			return err
+		}
+		return w.save(ctx, id, w.link.State, w.link.Blocked)
+	case OpRestore:
+		return w.target.Restore(ctx, w.link.External)
+	case OpUpdate:
+		return w.target.Update(ctx, w.link.External, op.Attributes, op.SourceKey)
+	case OpRemove:
+		return w.target.Remove(ctx, w.link.External)
+	}
+	return outcome.Fail("unknown operation", fmt.Errorf("apply: there is no operation %q", op.Kind))
+}
+
+func (w *worker) save(ctx context.Context, external string, state LinkState, blocked bool) error {
+	next := *w.link
+	next.External, next.State, next.Blocked, next.UpdatedAt = external, state, blocked, w.now()
+	if err := w.links.Save(ctx, w.lease, next); err != nil {
+		return outcome.RetryAfter(time.Second, "link not saved", fmt.Errorf("save the link of %s on %s: %w", w.change.User, w.route.Name, err))
+	}
+	*w.link = next
+	return nil
+}

@@ -1,0 +1,103 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// migrations bring a file from version i to i+1; the version stands in the file as user_version.
+// They are never edited, only added to. Times are integers, see nanos.
+var migrations = []string{
+	`
+CREATE TABLE links (
+	route        TEXT NOT NULL,
+	user         TEXT NOT NULL,
+	state        TEXT NOT NULL DEFAULT '', -- '': a lease was taken, nothing was saved yet
+	external     TEXT NOT NULL DEFAULT '',
+	blocked      INTEGER NOT NULL DEFAULT 0,
+	updated_at   INTEGER NOT NULL DEFAULT 0,
+	lease_token  TEXT NOT NULL DEFAULT '', -- '': nobody holds it
+	lease_holder TEXT NOT NULL DEFAULT '',
+	lease_until  INTEGER NOT NULL DEFAULT 0,
+	dirty        INTEGER NOT NULL DEFAULT 0, -- somebody met the lease; its holder looks again
+	PRIMARY KEY (route, user)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE subscriptions (
+	id               TEXT PRIMARY KEY NOT NULL,
+	tenant_id        TEXT NOT NULL,
+	notification_url TEXT NOT NULL,
+	expires_at       INTEGER NOT NULL,
+	fingerprint      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX subscriptions_by_tenant ON subscriptions (tenant_id);
+
+CREATE TABLE cursors (
+	name  TEXT PRIMARY KEY NOT NULL,
+	value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE journal (
+	id    INTEGER PRIMARY KEY,
+	at    INTEGER NOT NULL,
+	route TEXT NOT NULL,
+	user  TEXT NOT NULL,
+	entry TEXT NOT NULL -- JSON
+) STRICT;
+CREATE INDEX journal_by_time ON journal (at);
+CREATE INDEX journal_by_user ON journal (user, at);
+`,
+}
+
+// walTries bounds the wait for the switch to WAL: of two processes that open a new file at once, SQLite may turn one
+// away without waiting for its busy timeout.
+const walTries = 100
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	if err := useWAL(ctx, db); err != nil {
+		return fmt.Errorf("switch to a write-ahead log: %w", err)
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	var version int
+	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("a newer tenantsync wrote it (schema %d, this one knows %d): use that one, or another file", version, len(migrations))
+	}
+	for ; version < len(migrations); version++ {
+		if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
+			return fmt.Errorf("bring schema to version %d: %w", version+1, err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version)); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func useWAL(ctx context.Context, db *sql.DB) error {
+	var err error
+	for range walTries {
+		var mode string
+		err = db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+		if err == nil && mode != "wal" {
+			return fmt.Errorf("the file system allows only %q", mode)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return err
+}
