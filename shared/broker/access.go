@@ -139,36 +139,41 @@ func audiencePath(audience string) string {
 	return strings.ToLower(strings.Trim(path, "/"))
 }
 
-var errSignature = errors.New("InvalidSignature: The token has an invalid signature.")
+// refusal says why a token is not accepted, in the words of Service Bus: clients show it, and some read it.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const badSignature refusal = "InvalidSignature: The token has an invalid signature."
 
 // verify checks a shared access signature for a path: its signature, its expiry, and that the resource it was made for
-// is the path or a parent of it. A failure's text goes to the client, in the words of Service Bus.
+// is the path or a parent of it. Its error is a refusal.
 //
 // The signature is over the resource as the token has it, percent-encoded, and the expiry in Unix seconds; the key is
 // the secret's text itself, not what its base64 decodes to.
 func (s *Server) verify(token, path string) (grant, error) {
 	fields, ok := strings.CutPrefix(token, "SharedAccessSignature ")
 	if !ok {
-		return grant{}, errors.New("MalformedToken: The token is no shared access signature.")
+		return grant{}, refusal("MalformedToken: The token is no shared access signature.")
 	}
 	values, err := url.ParseQuery(fields)
 	if err != nil {
-		return grant{}, errors.New("MalformedToken: The token cannot be read.")
+		return grant{}, refusal("MalformedToken: The token cannot be read.")
 	}
 	key, ok := s.options.Keys[values.Get("skn")]
 	if !ok || !signed(values, key.Secret) {
-		return grant{}, errSignature
+		return grant{}, badSignature
 	}
 	seconds, err := strconv.ParseInt(values.Get("se"), 10, 64)
 	if err != nil {
-		return grant{}, errors.New("MalformedToken: The expiry is not a number of seconds.")
+		return grant{}, refusal("MalformedToken: The expiry is not a number of seconds.")
 	}
 	expires := time.Unix(seconds, 0).UTC()
 	if !s.options.Now().Before(expires) {
-		return grant{}, fmt.Errorf("ExpiredToken: The token is expired. Expiration time: %s", expires.Format(time.RFC1123))
+		return grant{}, refusal("ExpiredToken: The token is expired. Expiration time: " + expires.Format(time.RFC1123))
 	}
 	if scope := audiencePath(values.Get("sr")); scope != everywhere && scope != path && !strings.HasPrefix(path, scope+"/") {
-		return grant{}, errors.New("InvalidAudience: The token was made for another resource.")
+		return grant{}, refusal("InvalidAudience: The token was made for another resource.")
 	}
 	return grant{key: key, expires: expires}, nil
 }

@@ -207,7 +207,7 @@ func TestKeyTellsItsPartsApart(t *testing.T) {
 		}
 		seen[k] = parts
 	}
-	if change.Key("a", "b") != change.Key("a", "b") {
+	if first, again := change.Key("a", "b"), change.Key("a", "b"); first != again {
 		t.Error("the same parts have two keys")
 	}
 }

@@ -40,7 +40,8 @@ func match(s Situation) (*External, error) {
 	return &e, nil
 }
 
-// ours finds the external user that is surely this person's: the one the link names, or one that carries the link key.
+// ours finds the external user that is surely this person's: the one the link names, one that carries the link key, or
+// one that we invited without learning its id.
 // A live one goes before removed ones; among removed ones there must be only one.
 func ours(s Situation) (*External, error) {
 	if s.Known != nil {
@@ -58,15 +59,25 @@ func ours(s Situation) (*External, error) {
 			live = append(live, e)
 		}
 	}
-	for _, found := range [][]External{live, removed} {
+	for _, group := range []struct {
+		what  string
+		found []External
+	}{{"carry its link key", live}, {"carry its link key", removed}, {"have the address it was invited by", begun(s)}} {
 		switch {
-		case len(found) > 1:
-			return nil, ambiguous(s, "carry its link key", found)
-		case len(found) == 1:
-			return &found[0], nil
+		case len(group.found) > 1:
+			return nil, ambiguous(s, group.what, group.found)
+		case len(group.found) == 1:
+			return &group.found[0], nil
 		}
 	}
 	return nil, nil
+}
+
+// begun finds what an invitation of ours made whose answer was lost: nobody has put a key on it yet.
+func begun(s Situation) []External {
+	return slices.DeleteFunc(distinct(s.ByInvitation), func(e External) bool {
+		return e.Deleted || !e.Invited || e.SourceKey != "" && e.SourceKey != sourceKey(s)
+	})
 }
 
 // stillOurs refuses what the link names when it has become something else: converted to a user of the target's own, or

@@ -44,8 +44,9 @@ type Situation struct {
 	Link   Link
 	// Known is the object the link names, nil when it names none or that one is no more.
 	Known *External
-	// ByKey and ByMail are what a search in the target found. They are only looked at while Known is nil.
-	ByKey, ByMail []External
+	// ByKey, ByInvitation and ByMail are what searches in the target found, for the link key, for Link.Inviting and for the
+	// user's address. They are only looked at while Known is nil, and each only while the ones before found nothing.
+	ByKey, ByInvitation, ByMail []External
 }
 
 // OperationKind is one request to Graph.

@@ -86,6 +86,9 @@ type Link struct {
 	State LinkState
 	// External is the object id in the target; empty until it is known.
 	External string
+	// Inviting is the address of an invitation whose answer is not known yet; empty otherwise. If the answer is lost, the
+	// external user it made is found by this address, even when its source user has another by then, or is gone.
+	Inviting string
 	// Blocked: it was us who last set accountEnabled to false. Only then do we set it back.
 	Blocked   bool
 	UpdatedAt time.Time

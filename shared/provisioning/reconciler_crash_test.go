@@ -126,3 +126,47 @@ func TestReconcileSurvivesALostAnswer(t *testing.T) {
 		}
 	}
 }
+
+func TestReconcileFindsWhatItInvitedBeforeACrash(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		then func(o *office, user string)
+		live int // external users in the end
+	}{
+		{"when the person's mail changes before the message comes again", func(o *office, user string) {
+			o.Change(user, provisioning.Attributes{provisioning.AttrMail: "new@fabrikam.example"})
+		}, 1},
+		{"when the person leaves before the message comes again", func(o *office, user string) { o.Leave(user) }, 0},
+	} {
+		for _, lag := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, lag %v", row.name, lag), func(t *testing.T) {
+				o := newOffice()
+				if lag {
+					o.Lag()
+				}
+				user := o.Hire("old@fabrikam.example")
+				c := o.event(user)
+				o.CrashAfter(3) // acquire, save the address, invite: the id is never stored
+				_ = o.work(t, c)
+				if !o.Crashed() || len(o.Live()) != 1 {
+					t.Fatalf("crashed %v with %d external users, want a crash right after the invitation", o.Crashed(), len(o.Live()))
+				}
+				o.Restart()
+				o.Advance(time.Minute)
+				row.then(o, user)
+				if lag {
+					if early := outcome.Of(o.work(t, c)); early.Kind != outcome.Later {
+						t.Fatalf("while the search lags it ends %v: %v; want later", early.Kind, early.Err)
+					}
+					o.CatchUp()
+				}
+				if result := o.settle(t, c); result.Kind != outcome.Done {
+					t.Fatalf("it ends %v: %v", result.Kind, result.Err)
+				}
+				if live := o.Live(); len(live) != row.live {
+					t.Errorf("%d external users, want %d: %v", len(live), row.live, live)
+				}
+			})
+		}
+	}
+}

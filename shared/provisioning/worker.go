@@ -113,18 +113,39 @@ func (w *worker) lookAtTarget(ctx context.Context, s *Situation) error {
 	}
 	var err error
 	s.ByKey, err = w.target.ByKey(ctx, SourceKey(w.route.Source.ID, w.change.User))
-	if err != nil || len(s.ByKey) > 0 || leaving(*s) != "" {
+	if err != nil || len(s.ByKey) > 0 {
+		return err
+	}
+	if err := w.lookForInvitation(ctx, s); err != nil || len(s.ByInvitation) > 0 || leaving(*s) != "" {
 		return err
 	}
 	s.ByMail, err = w.target.ByMail(ctx, s.Source.Address())
 	return err
 }
 
+// lookForInvitation looks for what an invitation made whose answer was lost, most likely because the worker died. A
+// search that finds nothing is not believed at once, unless inviting the same address again would tell anyway.
+func (w *worker) lookForInvitation(ctx context.Context, s *Situation) (err error) {
+	address := w.link.Inviting
+	if address == "" {
+		return nil
+	}
+	s.ByInvitation, err = w.target.ByMail(ctx, address)
+	sameAgain := leaving(*s) == "" && s.Source.Address() == address
+	if err != nil || len(s.ByInvitation) > 0 || sameAgain || w.now().Sub(w.link.UpdatedAt) >= replicationLag {
+		return err
+	}
+	return outcome.LaterAfter(replicationLag/10, fmt.Errorf(
+		"user %s was invited a moment ago and its external user is not found; the directory may only be slow to show it", w.change.User))
+}
+
 // apply carries out a decision. The link is written before what it must not forget (a block of ours, an
 // external user taken over) and after what it can only then know (the id of a new one).
 func (w *worker) apply(ctx context.Context, d Decision) error {
-	if d.External != "" && (w.link.External != d.External || d.Blocked && !w.link.Blocked) {
-		if err := w.save(ctx, d.External, w.link.State, d.Blocked); err != nil {
+	if d.External != "" {
+		next := *w.link
+		next.External, next.Inviting, next.Blocked = d.External, "", next.Blocked || d.Blocked
+		if err := w.save(ctx, next); err != nil {
 			return err
 		}
 	}
@@ -133,20 +154,15 @@ func (w *worker) apply(ctx context.Context, d Decision) error {
 			return err
 		}
 	}
-	if w.link.State == d.State && w.link.Blocked == d.Blocked {
-		return nil
-	}
-	return w.save(ctx, w.link.External, d.State, d.Blocked)
+	next := *w.link
+	next.State, next.Blocked, next.Inviting = d.State, d.Blocked, ""
+	return w.save(ctx, next)
 }
 
 func (w *worker) operate(ctx context.Context, op Operation) error {
 	switch op.Kind {
 	case OpInvite:
-		id, err := w.target.Invite(ctx, op.Address, op.DisplayName)
-		if err != nil {
-			return err
-		}
-		return w.save(ctx, id, w.link.State, w.link.Blocked)
+		return w.invite(ctx, op)
 	case OpRestore:
 		return w.target.Restore(ctx, w.link.External)
 	case OpUpdate:
@@ -157,9 +173,28 @@ func (w *worker) operate(ctx context.Context, op Operation) error {
 	return outcome.Fail("unknown operation", fmt.Errorf("apply: there is no operation %q", op.Kind))
 }
 
-func (w *worker) save(ctx context.Context, external string, state LinkState, blocked bool) error {
+// invite makes the external user. Should the worker die before it has stored the id, the address finds it again.
+func (w *worker) invite(ctx context.Context, op Operation) error {
 	next := *w.link
-	next.External, next.State, next.Blocked, next.UpdatedAt = external, state, blocked, w.now()
+	next.Inviting = op.Address
+	if err := w.save(ctx, next); err != nil {
+		return err
+	}
+	id, err := w.target.Invite(ctx, op.Address, op.DisplayName)
+	if err != nil {
+		return err
+	}
+	next.External, next.Inviting = id, ""
+	return w.save(ctx, next)
+}
+
+// save stores the link if it says anything new.
+func (w *worker) save(ctx context.Context, next Link) error {
+	next.UpdatedAt = w.link.UpdatedAt
+	if next == *w.link {
+		return nil
+	}
+	next.UpdatedAt = w.now()
 	if err := w.links.Save(ctx, w.lease, next); err != nil {
 		return outcome.RetryAfter(time.Second, "link not saved", fmt.Errorf("save the link of %s on %s: %w", w.change.User, w.route.Name, err))
 	}

@@ -16,6 +16,7 @@ CREATE TABLE links (
 	user         TEXT NOT NULL,
 	state        TEXT NOT NULL DEFAULT '', -- '': a lease was taken, nothing was saved yet
 	external     TEXT NOT NULL DEFAULT '',
+	inviting     TEXT NOT NULL DEFAULT '', -- address of an invitation whose answer is not known yet
 	blocked      INTEGER NOT NULL DEFAULT 0,
 	updated_at   INTEGER NOT NULL DEFAULT 0,
 	lease_token  TEXT NOT NULL DEFAULT '', -- '': nobody holds it
