@@ -34,7 +34,7 @@ type Timer struct {
 }
 
 // Queue is triggered by each message of the queue. Handle settles the message itself, by its lock token. It returns an
-// error only when it could not: then the lock runs out and the message comes again.
+// error only when it could not: then the message comes again.
 type Queue struct {
 	Name   string
 	Handle func(ctx context.Context, d change.Delivery) error

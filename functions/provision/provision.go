@@ -13,10 +13,11 @@ import (
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
 
-// How long a change is tried before it is put aside for a person: attempts that failed, and age since it arrived.
+// How long a change is tried before it is put aside for a person: age since it arrived, and attempts that failed.
+// With the backoff of package outcome it is the age that decides; the attempts bound what goes wrong faster than that.
 const (
-	MaxAttempts = 12
 	MaxAge      = 24 * time.Hour
+	MaxAttempts = 60
 )
 
 // Reconciler brings one user in line on one route. Its error is an outcome.
@@ -42,7 +43,8 @@ type Handler struct {
 	Log    *slog.Logger
 }
 
-// Handle works on d and settles it. Its error means that d could not be settled: its lock runs out and it comes again.
+// Handle works on d and settles it. Its error means that d could not be settled: it comes again, when its lock has run
+// out or, on Azure Functions, at once.
 func (h *Handler) Handle(ctx context.Context, d change.Delivery) error {
 	started := h.Now()
 	c, err := change.Decode(d.Body)
@@ -78,9 +80,9 @@ func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change
 	case outcome.Done:
 		err = h.Bus.Complete(ctx, d)
 	case outcome.Later:
-		err = h.again(ctx, d, c.Again(false), o.Delay)
+		err = h.again(ctx, d, c.Later(d.DeliveryCount), spread(o.Delay, h.Jitter()))
 	case outcome.Retry:
-		next := c.Again(true)
+		next := c.Retry(d.DeliveryCount)
 		err = h.again(ctx, d, next, max(o.Delay, outcome.Backoff(next.Attempt, h.Jitter())))
 	case outcome.Terminal:
 		err = h.Bus.DeadLetter(ctx, d, o.Code, o.Err.Error())
@@ -88,8 +90,10 @@ func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change
 	attrs := []any{"route", c.Route, "user", c.User, "message", d.MessageID, "delivery", d.DeliveryCount,
 		"outcome", o.Kind.String(), "ms", h.Now().Sub(started).Milliseconds()}
 	level := slog.LevelInfo
-	if o.Err != nil {
+	if o.Kind == outcome.Retry {
 		level = slog.LevelWarn
+	}
+	if o.Err != nil {
 		attrs = append(attrs, "code", o.Code, "attempt", c.Attempt, "error", o.Err)
 	}
 	if err != nil {
@@ -103,6 +107,11 @@ func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change
 	}
 	h.Log.Log(ctx, level, "provision", attrs...)
 	return err
+}
+
+// spread adds up to a quarter to a delay, so that those who were told to wait together do not come back together.
+func spread(delay time.Duration, jitter float64) time.Duration {
+	return delay + time.Duration(jitter*float64(delay)/4)
 }
 
 func (h *Handler) again(ctx context.Context, d change.Delivery, next change.Change, delay time.Duration) error {

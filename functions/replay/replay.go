@@ -60,12 +60,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	report, err := h.Bus.Replay(r.Context(), req)
-	h.Log.InfoContext(r.Context(), "replay", "route", req.Filter.Route, "reason", req.Filter.Reason, "dryRun", req.DryRun,
-		"replayed", report.Replayed, "skipped", report.Skipped, "unreadable", report.Broken, "error", err)
+	log := h.Log.With("route", req.Filter.Route, "reason", req.Filter.Reason, "dryRun", req.DryRun,
+		"replayed", report.Replayed, "skipped", report.Skipped, "unreadable", report.Broken)
 	if err != nil {
+		log.ErrorContext(r.Context(), "replay: the bus failed half-way", "error", err)
 		answer(w, http.StatusBadGateway, failure{Error: err.Error(), Report: &report})
 		return
 	}
+	log.InfoContext(r.Context(), "replay")
 	answer(w, http.StatusOK, report)
 }
 
@@ -73,7 +75,13 @@ func decode(w http.ResponseWriter, r *http.Request) (deadletter.Request, error) 
 	var in request
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil && !errors.Is(err, io.EOF) {
+	err := dec.Decode(&in)
+	if err == nil {
+		if _, after := dec.Token(); !errors.Is(after, io.EOF) {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return deadletter.Request{}, fmt.Errorf("the body is not a replay request: %w; known fields are route, user, reason, max and dryRun", err)
 	}
 	req := deadletter.Request{

@@ -31,6 +31,8 @@ import (
 type Options struct {
 	// Transport carries requests to Graph and the login service; nil is the system's.
 	Transport http.RoundTripper
+	// Forgetful: the bus holds nothing from before this process began.
+	Forgetful bool
 	// Journal wraps the journal, so that somebody can watch.
 	Journal func(provisioning.Journal) provisioning.Journal
 	Log     *slog.Logger
@@ -72,15 +74,15 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 
 // complete refuses what a host must have settled before.
 func complete(c *config.Config) error {
-	var missing []error
+	missing := []error{c.CheckPublicURL()}
 	for _, m := range []struct {
 		absent bool
 		text   string
 	}{
 		{!c.Bus.Configured(), "no Service Bus: set " + config.EnvBus + " or " + config.EnvBusNamespace},
-		{c.PublicURL == "", "no address that Graph can reach: set " + config.EnvPublicURL},
 		{c.DataDir == "", "no folder for links and journal: set " + config.EnvDataDir},
 		{len(c.ClientStateKey) < 32, "no key for clientState: set " + config.EnvClientStateKey + " to at least 32 random characters"},
+		{len(c.PreviousClientStateKey) > 0 && len(c.PreviousClientStateKey) < 32, config.EnvClientStateBefore + " is shorter than 32 characters: no key was ever that short"},
 	} {
 		if m.absent {
 			missing = append(missing, config.Mistake{File: "environment", Text: m.text})
@@ -116,7 +118,7 @@ func handlers(c *config.Config, o Options, directory *graph.Graph, bus *serviceb
 		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
 		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
 			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Now: time.Now}},
-		Renew: &renew.Handler{Topology: c.Topology, Users: directory, Store: store, Bus: bus, Now: time.Now, Log: o.Log,
+		Renew: &renew.Handler{Topology: c.Topology, Users: directory, Store: store, Bus: bus, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
 			Renewer: &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
 				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}},
 		Replay: &replay.Handler{Bus: bus, Log: o.Log},

@@ -14,6 +14,7 @@
 package azfn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,9 +31,10 @@ import (
 // invocationHeader carries the id of the invocation. The host does not add it to the lines a handler prints.
 const invocationHeader = "X-Azure-Functions-InvocationId"
 
-// invocationLimit ends the context of a timer or queue invocation before the host loses patience: a function that
+// invocationLimit ends the context of an invocation before the host loses patience: a function that
 // runs into functionTimeout (5 minutes on the Consumption plan) gets the whole process killed, and everything in it.
-const invocationLimit = 4*time.Minute + 30*time.Second
+// The platform hangs up on HTTP requests after 230 seconds, so nothing may take longer than that either.
+const invocationLimit = 220 * time.Second
 
 // maxBody bounds what one call may send, in bytes: a request of 5 MB in an envelope, base64 and JSON escapes included.
 const maxBody = 32 << 20
@@ -130,6 +132,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) raw(f functions.Function) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		answer := &statusWriter{ResponseWriter: w}
+		ctx, cancel := context.WithTimeout(r.Context(), invocationLimit)
+		defer cancel()
+		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		err := h.observe(r, f.Name, func() error {
 			f.HTTP.Handler.ServeHTTP(answer, r)

@@ -269,7 +269,7 @@ func TestHandlerRefusesABadTable(t *testing.T) {
 }
 
 func TestServeAnswersUntilToldToStop(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := Listen(t.Context(), "0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestServeAnswersUntilToldToStop(t *testing.T) {
 	inside, leave := make(chan bool), make(chan bool)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serve(ctx, listener, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { inside <- true; <-leave }))
+		ended <- Serve(ctx, listener, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { inside <- true; <-leave }))
 	}()
 	answer := make(chan error, 1)
 	go func() {
@@ -303,7 +303,7 @@ func TestServeAnswersUntilToldToStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := Serve(t.Context(), port, nil); err == nil {
+	if _, err := Listen(t.Context(), port); err == nil {
 		t.Error("two listen on one port")
 	}
 }

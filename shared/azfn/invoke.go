@@ -47,11 +47,11 @@ func invoke(ctx context.Context, f functions.Function, body []byte, remote strin
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, invocationLimit)
+	defer cancel()
 	if f.HTTP != nil {
 		return invokeHTTP(ctx, f.HTTP.Handler, in, remote)
 	}
-	ctx, cancel := context.WithTimeout(ctx, invocationLimit)
-	defer cancel()
 	if f.Timer != nil {
 		return nil, f.Timer.Run(ctx)
 	}

@@ -17,18 +17,20 @@ const (
 	shutdownTimeout   = 10 * time.Second
 )
 
-// Serve accepts connections of the host on 127.0.0.1:port (FUNCTIONS_CUSTOMHANDLER_PORT) until ctx ends, then lets what
-// is in flight finish for ten seconds at most, and returns nil. The host itself never asks: it kills. A program that
-// ends by itself must not exit with 0 there, for the host does not start it again then.
-func Serve(ctx context.Context, port string, h http.Handler) error {
+// Listen begins to accept connections of the host on 127.0.0.1:port (FUNCTIONS_CUSTOMHANDLER_PORT). They wait until
+// Serve answers them.
+func Listen(ctx context.Context, port string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
 	if err != nil {
-		return fmt.Errorf("listen for the Functions host: %w", err)
+		return nil, fmt.Errorf("listen for the Functions host: %w", err)
 	}
-	return serve(ctx, listener, h)
+	return listener, nil
 }
 
-func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
+// Serve answers the host until ctx ends, then lets what is in flight finish for ten seconds at most, and returns nil. The
+// host itself never asks: it kills. A program that ends by itself must not exit with 0 there, for the host does not start
+// it again then.
+func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()

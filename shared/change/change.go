@@ -34,7 +34,7 @@ type Change struct {
 	Route string `json:"route"` // name of the route
 	User  string `json:"user"`  // object id of the user in the source tenant
 	Cause Cause  `json:"cause"`
-	// Key is the same for two deliveries of the same event and differs between events.
+	// Key is the same for two deliveries of the same event and differs between events, and between the copies of a message.
 	Key string `json:"key"`
 	// Deleted: Graph said the user is gone for good. A claim to verify, not a fact.
 	Deleted bool `json:"deleted,omitempty"`
@@ -66,12 +66,26 @@ func (c Change) MessageID() string {
 	return fmt.Sprintf("%s.%d.%d", Key(c.Key, c.Route, c.User), c.Hop, c.Replays)
 }
 
-// Again is the copy that waits for another look; failed says whether an attempt is to be counted.
-func (c Change) Again(failed bool) Change {
+// Later is the copy of a message, in its delivery of this number, that waits for another look. Nothing failed, so
+// attempts start again.
+func (c Change) Later(delivery int) Change {
+	c = c.copied(delivery)
+	c.Attempt = 0
+	return c
+}
+
+// Retry is the copy that tries again after a failed attempt.
+func (c Change) Retry(delivery int) Change {
+	c = c.copied(delivery)
+	c.Attempt++
+	return c
+}
+
+// copied gives a copy a message id of its own. A message that comes again, because its completion failed, makes another
+// copy than before: duplicate detection would drop the same one, although the first may be used up long since.
+func (c Change) copied(delivery int) Change {
 	c.Hop++
-	if failed {
-		c.Attempt++
-	}
+	c.Key = Key(c.Key, strconv.Itoa(delivery))
 	return c
 }
 

@@ -171,14 +171,15 @@ func TestMessageID(t *testing.T) {
 	t.Run("differs between events, routes, users and copies of ours", func(t *testing.T) {
 		seen := map[string]string{base: "the first"}
 		for name, c := range map[string]change.Change{
-			"another event":      valid(func(c *change.Change) { c.Key = change.Key("a", "c") }),
-			"another route":      valid(func(c *change.Change) { c.Route = "fabrikam-mexico→contoso" }),
-			"another user":       valid(func(c *change.Change) { c.User = "another" }),
-			"a copy that waits":  valid().Again(false),
-			"the copy after it":  valid().Again(false).Again(true),
+			"another event":     valid(func(c *change.Change) { c.Key = change.Key("a", "c") }),
+			"another route":     valid(func(c *change.Change) { c.Route = "fabrikam-mexico→contoso" }),
+			"another user":      valid(func(c *change.Change) { c.User = "another" }),
+			"a copy that waits": valid().Later(1),
+			"the copy after it": valid().Later(1).Retry(1),
+			"the copy that the second delivery makes": valid().Later(2),
 			"a replay":           valid().Replayed(arrived),
 			"the replay of it":   valid().Replayed(arrived).Replayed(arrived),
-			"a copy of a replay": valid().Replayed(arrived).Again(true),
+			"a copy of a replay": valid().Replayed(arrived).Retry(1),
 		} {
 			id := c.MessageID()
 			if other, taken := seen[id]; taken {
@@ -212,15 +213,15 @@ func TestKeyTellsItsPartsApart(t *testing.T) {
 	}
 }
 
-func TestAgainCountsFailuresOnly(t *testing.T) {
+func TestCopiesCountFailuresInARow(t *testing.T) {
 	c := valid()
-	waited := c.Again(false)
-	if waited.Hop != 1 || waited.Attempt != 0 {
-		t.Errorf("a copy that waits: hop %d, attempt %d; want 1, 0", waited.Hop, waited.Attempt)
+	failed := c.Retry(1).Retry(1)
+	if failed.Hop != 2 || failed.Attempt != 2 {
+		t.Errorf("a copy after two failures: hop %d, attempt %d; want 2, 2", failed.Hop, failed.Attempt)
 	}
-	failed := waited.Again(true)
-	if failed.Hop != 2 || failed.Attempt != 1 {
-		t.Errorf("a copy after a failure: hop %d, attempt %d; want 2, 1", failed.Hop, failed.Attempt)
+	waited := failed.Later(1)
+	if waited.Hop != 3 || waited.Attempt != 0 {
+		t.Errorf("a copy that waits after that: hop %d, attempt %d; want 3, 0", waited.Hop, waited.Attempt)
 	}
 	if !failed.ArrivedAt.Equal(c.ArrivedAt) || c.Hop != 0 {
 		t.Error("a copy changes when the change arrived, or the original")
@@ -238,7 +239,7 @@ func TestReplayedStartsAgain(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, c := range []change.Change{valid(), valid().Again(true), valid().Replayed(arrived), valid(func(c *change.Change) { c.EventAt = arrived })} {
+	for _, c := range []change.Change{valid(), valid().Retry(1), valid().Replayed(arrived), valid(func(c *change.Change) { c.EventAt = arrived })} {
 		body, err := change.Encode(c)
 		if err != nil {
 			f.Fatal(err)

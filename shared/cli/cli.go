@@ -41,7 +41,7 @@ func (p Program) Run(ctx context.Context, args []string) int {
 Microsoft Graph change notifications, through Service Bus.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetArgs(args)
@@ -51,6 +51,14 @@ Microsoft Graph change notifications, through Service Bus.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
 	root.AddCommand(p.demoCommand(), p.simCommand(), p.serveCommand())
 	return p.exit(root.ExecuteContext(ctx))
+}
+
+// noArgs refuses words that are neither commands nor flags.
+func noArgs(c *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(c, args); err != nil {
+		return usage{err}
+	}
+	return nil
 }
 
 // exit prints an error and finds its code.

@@ -18,7 +18,7 @@ func (p Program) demoCommand() *cobra.Command {
 		Long: `Play a story in three simulated tenants: people join, change, leave and come back in two of them, and everything
 follows in the third, through the real SDKs, an embedded Service Bus and all functions in this process. At the end every
 external user is compared with what must be there; the exit code is 0 only if all agree.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.demo(c.Context(), keep, asJSON) },
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave everything running after the story, until interrupted")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func (p Program) serveCommand() *cobra.Command {
 
 Tenants and routes come from the configuration file; the application, its credential and the bus from the environment.
 Without a bus (ServiceBusConnection), an embedded one is started, which keeps its messages in memory.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.serve(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.config, "config", "tenantsync.yaml", "configuration `file`: tenants and routes")
@@ -64,10 +63,17 @@ func (p Program) serve(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w; another process may have the port, choose one with --listen", o.listen, err)
 	}
-	if err := publicURL(c, o.publicURL, ln.Addr()); err != nil {
+	if o.publicURL != "" {
+		c.PublicURL = strings.TrimRight(o.publicURL, "/")
+	}
+	if c.PublicURL == "" {
+		c.PublicURL = "http://" + ln.Addr().String()
+	}
+	if err := c.CheckPublicURL(); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	if !c.Bus.Configured() {
+	embedded := !c.Bus.Configured()
+	if embedded {
 		bus, connection, err := standalone.EmbeddedBus("127.0.0.1:0", log)
 		if err != nil {
 			return errors.Join(err, ln.Close())
@@ -76,7 +82,7 @@ func (p Program) serve(ctx context.Context, o serveOptions) (err error) {
 		c.Bus.ConnectionString = connection
 		log.WarnContext(ctx, "no Service Bus is configured: the embedded bus keeps messages in memory only")
 	}
-	program, err := app.New(ctx, c, app.Options{Log: log})
+	program, err := app.New(ctx, c, app.Options{Log: log, Forgetful: embedded})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -84,21 +90,6 @@ func (p Program) serve(ctx context.Context, o serveOptions) (err error) {
 	host := &standalone.Host{Functions: program.Functions, Receiver: program.Bus, AdminKey: c.AdminKey, Log: log}
 	err = host.Run(ctx, ln)
 	return errors.Join(err, end(ctx, program, log))
-}
-
-// publicURL settles the address that Graph is told.
-func publicURL(c *config.Config, flag string, addr net.Addr) error {
-	if flag != "" {
-		c.PublicURL = strings.TrimRight(flag, "/")
-	}
-	if c.PublicURL == "" {
-		c.PublicURL = "http://" + addr.String()
-	}
-	u, err := url.Parse(c.PublicURL)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return usage{fmt.Errorf("%q is not a public URL; write one such as https://sync.contoso.com", c.PublicURL)}
-	}
-	return nil
 }
 
 func end(ctx context.Context, program *app.App, log *slog.Logger) error {
@@ -128,14 +119,19 @@ func (p Program) handle(ctx context.Context, port string) error {
 	if err != nil {
 		return err
 	}
+	// First of all, for the host waits for this and for nothing else.
+	ln, err := azfn.Listen(ctx, port)
+	if err != nil {
+		return err
+	}
 	log := p.logger()
 	program, err := app.New(ctx, c, app.Options{Log: log})
 	if err != nil {
-		return err
+		return errors.Join(err, ln.Close())
 	}
 	handler, err := azfn.Handler(program.Functions, log)
 	if err != nil {
-		return err
+		return errors.Join(err, ln.Close(), end(ctx, program, log))
 	}
-	return errors.Join(azfn.Serve(ctx, port, handler), end(ctx, program, log))
+	return errors.Join(azfn.Serve(ctx, ln, handler), end(ctx, program, log))
 }

@@ -29,7 +29,7 @@ Service Bus compatible queue server, until interrupted. When they are ready, DIR
   ca.pem            the certificate authority to trust
   tenantsync.yaml   a configuration for "tenantsync serve"
   sim.env           shell lines with all that "tenantsync serve" and other clients need`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.sim(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.dir, "dir", "", "`folder` to write to; made when missing")

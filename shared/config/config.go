@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
 	"sort"
 	"strings"
@@ -26,6 +27,16 @@ type Config struct {
 	PublicURL string
 	// DataDir is where links, leases and the journal are kept.
 	DataDir string
+}
+
+// CheckPublicURL refuses a public URL that Graph could not call. Its error is a Mistake.
+func (c *Config) CheckPublicURL() error {
+	u, err := url.Parse(c.PublicURL)
+	if err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+		return nil
+	}
+	return Mistake{File: "environment", Text: fmt.Sprintf(
+		"%q is no address that Graph can reach; set %s to one such as https://sync.contoso.com", c.PublicURL, EnvPublicURL)}
 }
 
 // Graph says where Microsoft Graph is and who we are there.
@@ -101,9 +112,7 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 	}
 	doc, mistakes := parse(path, text)
 	topology, err := tenant.NewTopology(doc.tenants, doc.routes)
-	if len(mistakes) == 0 || len(doc.tenants)+len(doc.routes) > 0 {
-		mistakes = append(mistakes, doc.locate(path, err)...)
-	}
+	mistakes = append(mistakes, doc.locate(path, err)...)
 	c := &Config{Topology: topology}
 	mistakes = append(mistakes, c.environment(path, doc.line("tenants"), getenv)...)
 	if len(mistakes) > 0 {

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,7 +18,8 @@ import (
 type document struct {
 	tenants []tenant.Tenant
 	routes  []tenant.RouteSpec
-	lines   map[string]int // path such as routes[1].source → line
+	lines   map[string]int  // path such as routes[1].source → line
+	unread  map[string]bool // paths at which something of the wrong shape stands; "" is the whole file
 }
 
 // line finds where a path stands, or the nearest thing around it that is there.
@@ -25,9 +28,23 @@ func (d *document) line(path string) int {
 		if n, ok := d.lines[path]; ok {
 			return n
 		}
-		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+		path = around(path)
 	}
 	return 1
+}
+
+// around is the path of what a path stands in: routes[1] for routes[1].source, and "" at last.
+func around(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }
+
+// echo reports whether what is wrong at a path only follows from a shape that is told already: its own, that of
+// something around it, or that of the tenants, which everything else names.
+func (d *document) echo(path string) bool {
+	for ; path != ""; path = around(path) {
+		if d.unread[path] {
+			return true
+		}
+	}
+	return d.unread["tenants"] || d.unread[""]
 }
 
 // locate gives each problem of the topology its line.
@@ -41,8 +58,11 @@ func (d *document) locate(file string, err error) (mistakes []Mistake) {
 	}
 	for _, e := range joined.Unwrap() {
 		var p tenant.Problem
-		if errors.As(e, &p) {
-			mistakes = append(mistakes, Mistake{file, d.line(p.Path), p.Path + ": " + p.Message})
+		switch {
+		case !errors.As(e, &p):
+			mistakes = append(mistakes, Mistake{file, 1, e.Error()})
+		case !d.echo(p.Path):
+			mistakes = append(mistakes, Mistake{file, d.line(p.Path), p.Error()})
 		}
 	}
 	return mistakes
@@ -58,23 +78,37 @@ type reader struct {
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 func parse(file string, text []byte) (document, []Mistake) {
-	r := &reader{file: file, doc: document{lines: map[string]int{}}}
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		line := 1
-		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil && m[1] != "" {
-			line, _ = strconv.Atoi(m[1])
-		}
-		return r.doc, []Mistake{{file, line, "this is not YAML: " + yamlLine.ReplaceAllString(err.Error(), "")}}
+	r := &reader{file: file, doc: document{lines: map[string]int{}, unread: map[string]bool{}}}
+	var root, second yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	err := dec.Decode(&root)
+	if err == nil {
+		err = dec.Decode(&second)
 	}
-	if len(root.Content) == 0 {
-		return r.doc, []Mistake{{file, 1, "the file is empty; write tenants and routes, see README"}}
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		r.unreadable(yamlProblem(err))
+	case len(root.Content) == 0:
+		r.unreadable(1, "the file is empty; write tenants and routes, see README")
+	default:
+		r.object(root.Content[0], "", map[string]func(*yaml.Node, string){
+			"tenants": r.list(r.tenant),
+			"routes":  r.list(r.route),
+		})
 	}
-	r.object(root.Content[0], "", map[string]func(*yaml.Node, string){
-		"tenants": r.list(r.tenant),
-		"routes":  r.list(r.route),
-	})
+	if err == nil {
+		r.wrong(&second, "", "a second document begins here; write everything into the first")
+	}
 	return r.doc, r.mistakes
+}
+
+// yamlProblem takes the line out of the text of an error.
+func yamlProblem(err error) (line int, text string) {
+	line = 1
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil && m[1] != "" {
+		line, _ = strconv.Atoi(m[1])
+	}
+	return line, "this is not YAML: " + yamlLine.ReplaceAllString(err.Error(), "")
 }
 
 func (r *reader) tenant(n *yaml.Node, path string) {
@@ -92,7 +126,7 @@ func (r *reader) route(n *yaml.Node, path string) {
 // object reads a mapping whose keys are known. Unknown and repeated keys are mistakes.
 func (r *reader) object(n *yaml.Node, path string, fields map[string]func(*yaml.Node, string)) {
 	if n.Kind != yaml.MappingNode {
-		r.wrong(n, path, "a mapping with the keys "+keys(fields)+" belongs here")
+		r.shape(n, path, "a mapping with the keys "+keys(fields)+" belongs here")
 		return
 	}
 	seen := map[string]bool{}
@@ -108,7 +142,7 @@ func (r *reader) object(n *yaml.Node, path string, fields map[string]func(*yaml.
 		default:
 			seen[key.Value] = true
 			r.doc.lines[at] = key.Line
-			read(value, at)
+			read(aliased(value), at)
 		}
 	}
 }
@@ -116,13 +150,13 @@ func (r *reader) object(n *yaml.Node, path string, fields map[string]func(*yaml.
 func (r *reader) list(item func(*yaml.Node, string)) func(*yaml.Node, string) {
 	return func(n *yaml.Node, path string) {
 		if n.Kind != yaml.SequenceNode {
-			r.wrong(n, path, "a list belongs here; begin each entry with a hyphen")
+			r.shape(n, path, "a list belongs here; begin each entry with a hyphen")
 			return
 		}
 		for i, c := range n.Content {
 			at := fmt.Sprintf("%s[%d]", path, i)
 			r.doc.lines[at] = c.Line
-			item(c, at)
+			item(aliased(c), at)
 		}
 	}
 }
@@ -130,11 +164,33 @@ func (r *reader) list(item func(*yaml.Node, string)) func(*yaml.Node, string) {
 func (r *reader) text(into *string) func(*yaml.Node, string) {
 	return func(n *yaml.Node, path string) {
 		if n.Kind != yaml.ScalarNode {
-			r.wrong(n, path, "a text belongs here")
+			r.shape(n, path, "a text belongs here")
 			return
 		}
 		*into = n.Value
 	}
+}
+
+// aliased is what an alias (*name) stands for, on the line of the alias, and any other node itself.
+func aliased(n *yaml.Node) *yaml.Node {
+	if n.Kind != yaml.AliasNode {
+		return n
+	}
+	value := *n.Alias
+	value.Line = n.Line
+	return &value
+}
+
+// unreadable is a mistake that leaves nothing to check.
+func (r *reader) unreadable(line int, text string) {
+	r.doc.unread[""] = true
+	r.mistakes = append(r.mistakes, Mistake{r.file, line, text})
+}
+
+// shape is a mistake that leaves nothing to check at a path.
+func (r *reader) shape(n *yaml.Node, path, text string) {
+	r.doc.unread[path] = true
+	r.wrong(n, path, text)
 }
 
 func (r *reader) wrong(n *yaml.Node, path, text string) {

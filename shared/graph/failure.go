@@ -37,6 +37,9 @@ const (
 	codeCredential   = "credential refused"
 )
 
+// address is what Graph's messages may hold that belongs in no log, journal or dead letter.
+var address = regexp.MustCompile(`[^\s'"<>()]+@[^\s'"<>()]+`)
+
 // apiError is an error answer of Graph.
 type apiError struct {
 	tenant    string
@@ -93,7 +96,7 @@ func (t *tenant) answered(r request, answer kiota.ApiErrorable) *apiError {
 	e := &apiError{tenant: t.id, request: r, status: answer.GetStatusCode()}
 	if body, ok := answer.(*odataerrors.ODataError); ok && body.GetErrorEscaped() != nil {
 		inner := body.GetErrorEscaped()
-		e.code, e.message = deref(inner.GetCode()), deref(inner.GetMessage())
+		e.code, e.message = deref(inner.GetCode()), address.ReplaceAllString(deref(inner.GetMessage()), "<address>")
 		if inner.GetInnerError() != nil {
 			e.requestID = deref(inner.GetInnerError().GetRequestId())
 		}
@@ -109,8 +112,10 @@ func (t *tenant) answered(r request, answer kiota.ApiErrorable) *apiError {
 // outcome is the table of what Graph's answers mean (documented in "Microsoft Graph error responses and resource types").
 func (e *apiError) outcome() error {
 	switch {
+	case e.status == http.StatusTooManyRequests && e.wait > 0:
+		return outcome.LaterAfter(e.wait, e) // nothing failed: it is only too early
 	case e.status == http.StatusTooManyRequests:
-		return outcome.RetryAfter(e.wait, codeThrottled, e)
+		return outcome.RetryAfter(0, codeThrottled, e)
 	case e.status == http.StatusUnauthorized:
 		return outcome.RetryAfter(0, codeUnauthorized, e)
 	case e.status == http.StatusNotImplemented && e.code != "":

@@ -39,10 +39,10 @@ func TestErrorAnswers(t *testing.T) {
 		"throttling without a time is left to our backoff": {answer{status: 429, body: recorded(t, "429-too-many-requests.json")},
 			outcome.Retry, "throttled", 0, []string{"TooManyRequests"}},
 		"throttling names seconds": {answer{status: 429, body: recorded(t, "429-too-many-requests.json"), header: http.Header{"Retry-After": {"17"}}},
-			outcome.Retry, "throttled", 17 * time.Second, nil},
+			outcome.Later, "too early", 17 * time.Second, []string{"TooManyRequests"}},
 		"throttling names a date": {
 			answer{status: 429, body: recorded(t, "429-too-many-requests.json"), header: http.Header{"Retry-After": {noon.Add(time.Minute).Format(http.TimeFormat)}}},
-			outcome.Retry, "throttled", time.Minute, nil},
+			outcome.Later, "too early", time.Minute, nil},
 		"a date in the past means at once": {
 			answer{status: 503, body: "{}", header: http.Header{"Retry-After": {noon.Add(-time.Minute).Format(http.TimeFormat)}}},
 			outcome.Retry, "service unavailable", 0, nil},
@@ -54,6 +54,9 @@ func TestErrorAnswers(t *testing.T) {
 		"an empty error answer is understood": {answer{status: 500}, outcome.Retry, "service unavailable", 0, []string{"500"}},
 		"an error without a message is understood": {answer{status: 403, body: `{"error":{"code":"Authorization_RequestDenied"}}`},
 			outcome.Terminal, "permission denied", 0, nil},
+		"an address in Graph's message stays out of the error": {answer{status: 400,
+			body: `{"error":{"code":"Request_BadRequest","message":"Another object with the value 'ana@fabrikam.example' exists."}}`},
+			outcome.Terminal, "refused by graph", 0, []string{"the value '<address>' exists"}},
 		"what Graph does not know stays unknown": {answer{status: 501, body: `{"error":{"code":"NotImplemented","message":"no"}}`},
 			outcome.Terminal, "not supported", 0, nil},
 		"a status nobody documents is tried again": {answer{status: 423, body: `{"error":{"code":"Locked","message":"locked"}}`},

@@ -32,8 +32,6 @@ type Options struct {
 	// ClientID is the application (client) id of the multi-tenant app, which every tenant has consented to.
 	ClientID   string
 	Credential Credential
-	// ExtensionAppID is the application whose directory extension "tenantsyncSource" carries the link key. Empty: ClientID.
-	ExtensionAppID string
 	// RedirectURL is where an invited person lands after redemption. Graph demands one. Empty: MyApps.
 	RedirectURL string
 	// Transport carries the requests to both services. Nil: a pool of our own with the system's trusted roots.
@@ -45,7 +43,7 @@ type Options struct {
 // Graph is Microsoft Graph for every tenant of the installation. It is safe for concurrent use.
 type Graph struct {
 	options     Options
-	keyProperty string // Graph name of the directory extension that carries the link key
+	keyProperty string // Graph name of the app's directory extension "tenantsyncSource", which carries the link key
 
 	mu      sync.Mutex
 	tenants map[string]*tenant
@@ -63,9 +61,6 @@ func New(o Options) (*Graph, error) {
 	}
 	if o.Endpoint == "" {
 		o.Endpoint = PublicEndpoint
-	}
-	if o.ExtensionAppID == "" {
-		o.ExtensionAppID = o.ClientID
 	}
 	if o.RedirectURL == "" {
 		o.RedirectURL = MyApps
@@ -85,7 +80,7 @@ func New(o Options) (*Graph, error) {
 	o.Endpoint = strings.TrimRight(o.Endpoint, "/")
 	return &Graph{
 		options:     o,
-		keyProperty: "extension_" + strings.ReplaceAll(o.ExtensionAppID, "-", "") + "_tenantsyncSource",
+		keyProperty: "extension_" + strings.ReplaceAll(o.ClientID, "-", "") + "_tenantsyncSource",
 		tenants:     map[string]*tenant{},
 	}, nil
 }

@@ -31,6 +31,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // recorder plays the authority and Graph: it answers what it is told to and keeps what it was asked.
 type recorder struct {
+	refuse func(line string) bool // answers 400 to these; may be nil
 	*httptest.Server
 	mu      sync.Mutex
 	answers map[string]answer // by "METHOD path", without /v1.0
@@ -86,6 +87,10 @@ func (r *recorder) graph(w http.ResponseWriter, q *http.Request) {
 	r.asked = append(r.asked, line)
 	if q.Header.Get("Authorization") == "" || q.Header.Get("client-request-id") == "" {
 		http.Error(w, "no token or no client-request-id", http.StatusTeapot)
+		return
+	}
+	if r.refuse != nil && r.refuse(line) {
+		r.write(w, answer{status: http.StatusBadRequest, body: `{"error":{"code":"Request_UnsupportedQuery","message":"Unsupported Query."}}`})
 		return
 	}
 	a, ok := r.answers[q.Method+" "+path]

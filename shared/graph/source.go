@@ -87,7 +87,7 @@ func (g *Graph) UserIDs(ctx context.Context, tenantID string, each func(ids []st
 		for _, m := range found {
 			// An empty user type is a member: objects older than the property.
 			if !invited(m) && deref(m.GetUserType()) != provisioning.Guest {
-				ids = append(ids, deref(m.GetId()))
+				ids = append(ids, strings.ToLower(deref(m.GetId())))
 			}
 		}
 		if len(ids) == 0 {

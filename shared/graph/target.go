@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/microsoftgraph/msgraph-sdk-go/directory"
@@ -49,6 +51,13 @@ func (t target) ByKey(ctx context.Context, sourceKey string) ([]provisioning.Ext
 		return nil, err
 	}
 	deleted, err := t.findDeleted(ctx, filter)
+	var refused *apiError
+	if errors.As(err, &refused) && refused.status == http.StatusBadRequest {
+		// No document says that deleted users can be filtered by a directory extension. If not, all of them are looked
+		// through: at most those of the last 30 days.
+		deleted, err = t.findDeleted(ctx, "")
+		deleted = slices.DeleteFunc(deleted, func(e provisioning.External) bool { return e.SourceKey != sourceKey })
+	}
 	return append(found, deleted...), err
 }
 
@@ -71,10 +80,13 @@ func (t target) find(ctx context.Context, filter string) ([]provisioning.Externa
 	}))
 }
 
+// findDeleted finds soft-deleted users; an empty filter finds all.
 func (t target) findDeleted(ctx context.Context, filter string) ([]provisioning.External, error) {
-	first := &directory.DeletedItemsGraphUserRequestBuilderGetRequestConfiguration{
-		QueryParameters: &directory.DeletedItemsGraphUserRequestBuilderGetQueryParameters{Filter: &filter, Select: t.selected()},
+	query := &directory.DeletedItemsGraphUserRequestBuilderGetQueryParameters{Select: t.selected()}
+	if filter != "" {
+		query.Filter = &filter
 	}
+	first := &directory.DeletedItemsGraphUserRequestBuilderGetRequestConfiguration{QueryParameters: query}
 	return t.externals(ctx, request{verb: "find deleted users"}, true,
 		func(ctx context.Context, c *sdk, link string) (models.UserCollectionResponseable, error) {
 			deleted := c.Directory().DeletedItems().GraphUser()

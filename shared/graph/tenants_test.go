@@ -155,6 +155,24 @@ func TestTargetFinds(t *testing.T) {
 			}
 		}
 	})
+	t.Run("by link key, where deleted ones cannot be filtered by it", func(t *testing.T) {
+		filtered := 0
+		r := play(t, map[string]answer{
+			"GET /users":                             {body: `{"value":[]}`},
+			"GET /directory/deletedItems/graph.user": {body: `{"value":[{"id":"a","` + keyName + `":"t/u"},{"id":"b","` + keyName + `":"t/v"},{"id":"c"}]}`},
+		})
+		r.refuse = func(line string) bool {
+			if strings.HasPrefix(line, "GET /directory/deletedItems") && strings.Contains(line, "$filter=") {
+				filtered++
+				return true
+			}
+			return false
+		}
+		got, err := r.target(t).ByKey(t.Context(), "t/u")
+		if err != nil || len(got) != 1 || got[0].ID != "a" || filtered != 1 {
+			t.Errorf("got %+v, %v after %d refusals", got, err, filtered)
+		}
+	})
 	t.Run("by mail, in all three places and on every page", func(t *testing.T) {
 		r := play(t, map[string]answer{
 			"GET /users":        {body: `{"value":[{"id":"a"}],"@odata.nextLink":"$SERVER/v1.0/users%2Fmore?$skiptoken=2"}`},

@@ -85,17 +85,18 @@ func Of(err error) Outcome {
 	return Outcome{Kind: Retry, Code: "unexpected error", Err: err}
 }
 
-// Backoff bounds: the first retry comes after about two seconds, later ones at most this far apart.
+// Backoff bounds: the first retry comes after about two seconds, later ones at most this far apart. A target that was
+// away for a day is found again within the hour.
 const (
 	backoffFirst = 2 * time.Second
-	backoffMost  = 4 * time.Hour
+	backoffMost  = time.Hour
 )
 
 // Backoff is the wait before attempt number attempt+1, after attempt failures (1 or more): exponential from
-// two seconds to four hours, with half of it jitter. jitter is a uniform random number in [0, 1).
+// two seconds to an hour, with half of it jitter. jitter is a uniform random number in [0, 1).
 func Backoff(attempt int, jitter float64) time.Duration {
 	d := backoffMost
-	if attempt < 14 {
+	if attempt <= 12 {
 		d = min(backoffFirst<<max(attempt-1, 0), backoffMost)
 	}
 	return d/2 + time.Duration(jitter*float64(d/2))

@@ -64,10 +64,10 @@ func (o *office) settle(t *testing.T, c change.Change) outcome.Outcome {
 			o.Advance(time.Minute)
 		case result.Kind == outcome.Later:
 			o.Advance(result.Delay)
-			c = c.Again(false)
+			c = c.Later(1)
 		case result.Kind == outcome.Retry:
 			o.Advance(max(result.Delay, outcome.Backoff(c.Attempt+1, 0)))
-			c = c.Again(true)
+			c = c.Retry(1)
 		default:
 			return result
 		}

@@ -31,6 +31,8 @@ const (
 	NotGone     Gone = ""
 	SoftDeleted Gone = "deleted"
 	Purged      Gone = "deleted for good"
+	// Vanished: it is not found, and nobody said that it was deleted. That is never a reason to remove anybody.
+	Vanished Gone = "not found any more"
 )
 
 // Situation is all that a plan is made from.
@@ -121,7 +123,7 @@ func Plan(s Situation) (Decision, error) {
 func leaving(s Situation) string {
 	switch {
 	case s.Source == nil:
-		return "the source user was " + string(s.Gone)
+		return "the source user is " + string(s.Gone)
 	case s.Source.Invited:
 		return "the source user is itself an external user; those are never passed on"
 	case s.Source.UserType != "" && s.Source.UserType != Member:
@@ -139,6 +141,8 @@ func planLeave(s Situation, reason string) (Decision, error) {
 		return nothing(s, "", reason+"; it has no external user here"), nil
 	case ext.Deleted:
 		return nothing(s, ext.ID, reason+"; its external user is removed already"), nil
+	case s.Gone == Vanished:
+		return nothing(s, ext.ID, reason+", but nobody said that it was deleted: its external user stays"), nil
 	}
 	return Decision{
 		Action: ActionRemove, Reason: reason, External: ext.ID,
@@ -163,7 +167,7 @@ func planCreate(s Situation) (Decision, error) {
 	}
 	name, _ := s.Source.Attributes[AttrDisplayName].(string)
 	reason := "the source user joined"
-	if s.Link.State != LinkNone {
+	if s.Link.External != "" {
 		reason = "the external user it had is gone for good"
 	}
 	invited := External{Attributes: Attributes{AttrAccountEnabled: true, AttrMail: address}}
@@ -205,6 +209,11 @@ func planUpdate(s Situation, ext External) Decision {
 			d.Reason = "somebody removed the external user in the target, but its source user is still here"
 		}
 		d.Operations = append(d.Operations, Operation{Kind: OpRestore})
+	}
+	if changes[AttrAccountEnabled] == false && len(changes) > 1 {
+		// By itself and first: a block must not fail because another attribute is refused.
+		d.Operations = append(d.Operations, Operation{Kind: OpUpdate, Attributes: Attributes{AttrAccountEnabled: false}})
+		delete(changes, AttrAccountEnabled)
 	}
 	if len(changes) > 0 || key != "" {
 		d.Operations = append(d.Operations, Operation{Kind: OpUpdate, Attributes: changes, SourceKey: key})

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tenantsync/tenantsync/shared/provisioning"
+	"github.com/tenantsync/tenantsync/shared/provisioning/provisioningtest"
 )
 
 // after is the world when a decision has been carried out: her external user (nil: there is none) and what the link says.
@@ -335,5 +336,20 @@ func TestOperationsNameAttributesButNotTheirValues(t *testing.T) {
 	op = provisioning.Operation{Kind: provisioning.OpInvite, Address: address, DisplayName: "Ana"}
 	if got := op.String(); got != "invite" {
 		t.Errorf("%q, want invite", got)
+	}
+}
+
+func TestPlanBlocksBeforeItChangesAnythingElse(t *testing.T) {
+	s := situation{Route: provisioningtest.Route, User: "u", Link: provisioning.Link{State: provisioning.LinkActive, External: "e"}}
+	s.Source = &provisioning.User{ID: "u", UserType: provisioning.Member, PrincipalName: "u@fabrikam.example",
+		Attributes: attributes{provisioning.AttrAccountEnabled: false, provisioning.AttrDisplayName: "U", "department": "Sales"}}
+	s.Known = &provisioning.External{ID: "e", Invited: true, SourceKey: provisioning.SourceKey(provisioningtest.Route.Source.ID, "u"),
+		Attributes: attributes{provisioning.AttrAccountEnabled: true, provisioning.AttrDisplayName: "U"}}
+	d, err := provisioning.Plan(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Operations) != 2 || d.Operations[0].String() != "update accountEnabled" {
+		t.Errorf("operations %v, want the block by itself and first", d.Operations)
 	}
 }

@@ -11,18 +11,20 @@ import (
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
 
-// Times that belong together: the work on one message ends before its lease, and the lease before the message's lock
-// on the bus (30 s or more). So a message that comes back because its worker died always finds the lease free.
+// Times that belong together: one run ends before its lease, which is shorter than the lock of a message on the bus
+// (30 s or more). No run begins once a third of a lease is used up, so that a message that comes back because its
+// worker died finds the lease free, or held for itself and then waits.
 const (
 	DefaultLease = 25 * time.Second
 	leaseMargin  = 3 * time.Second
 )
 
-// DefaultSecondLook is how long after a "deleted" notification the second look comes that confirms it.
+// DefaultSecondLook is how long after a "deleted" notification the second look comes that confirms it, and after a
+// notification that seemed to change nothing the one that a slow replica cannot fool.
 const DefaultSecondLook = 30 * time.Second
 
-// maxRuns bounds how often one message looks again because others came meanwhile; then its copy goes on.
-const maxRuns = 5
+// lookAgain is how soon a message looks again for others that it could not serve itself.
+const lookAgain = 5 * time.Second
 
 // Reconciler brings the external user of one source user in line, under a lease.
 type Reconciler struct {
@@ -53,14 +55,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, route tenant.Route, c change
 	case err != nil:
 		return fmt.Errorf("acquire the lease of %s on %s: %w", c.User, route.Name, err)
 	}
-	for run := 1; ; run++ {
+	for {
 		err = r.run(ctx, route, c, lease, &link)
 		var again bool
 		lease, again, err = r.release(ctx, lease, err)
 		if !again {
 			return err
 		}
-		if run >= maxRuns || comesBack(err) {
+		if r.Now().Sub(now) > r.lease()/3 || comesBack(err) {
 			return r.leave(ctx, lease, err)
 		}
 	}
@@ -72,10 +74,12 @@ func comesBack(err error) bool {
 	return kind == outcome.Later || kind == outcome.Retry
 }
 
-// leave gives the lease up for good although others asked to look again: a copy of the message does that.
+// leave gives the lease up for good although others asked to look again: a copy of the message does that. It speaks
+// for changes that did not fail, so it is a look with attempts of its own and not the last try of an old message.
 func (r *Reconciler) leave(ctx context.Context, lease Lease, err error) error {
-	if !comesBack(err) {
-		err = outcome.LaterAfter(time.Second, errors.Join(errors.New("the user keeps changing; looking again soon"), err))
+	o := outcome.Of(err)
+	if o.Kind != outcome.Later {
+		err = outcome.LaterAfter(max(o.Delay, lookAgain), errors.Join(errors.New("the user changed meanwhile; looking again"), err))
 	}
 	for again := true; again; {
 		lease, again, err = r.release(ctx, lease, err)
@@ -110,6 +114,9 @@ func (r *Reconciler) run(ctx context.Context, route tenant.Route, c change.Chang
 		return err
 	}
 	decision, err := w.work(ctx)
+	if err == nil && decision.Action == ActionNone && c.Cause == change.CauseNotification && c.Hop == 0 {
+		err = outcome.LaterAfter(w.secondLook, errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
+	}
 	if journalErr := r.record(ctx, w, decision, err); journalErr != nil {
 		return errors.Join(err, journalErr)
 	}

@@ -85,7 +85,8 @@ func TestReconcileLooksAgainWhenAnotherChangeCameMeanwhile(t *testing.T) {
 	o.right(t, user)
 }
 
-func TestReconcileDoesNotLookAgainWhenItIsToldToWait(t *testing.T) {
+// The change that met the lease did not fail, so that what looks for it must not be the last try of a message that did.
+func TestReconcileThatFailsLooksAgainForTheOthersWithAttemptsOfItsOwn(t *testing.T) {
 	o := newOffice()
 	user := o.Hire("ana@fabrikam.example")
 	throttled := outcome.RetryAfter(time.Minute, "throttled", errors.New("429 TooManyRequests"))
@@ -96,11 +97,11 @@ func TestReconcileDoesNotLookAgainWhenItIsToldToWait(t *testing.T) {
 		return throttled
 	})
 	c := o.event(user)
-	if result := outcome.Of(o.work(t, c)); result.Kind != outcome.Retry || result.Delay != time.Minute {
-		t.Fatalf("outcome %v after %v, want retry after a minute", result.Kind, result.Delay)
+	if result := outcome.Of(o.work(t, c)); result.Kind != outcome.Later || result.Delay != time.Minute {
+		t.Fatalf("outcome %v after %v, want later, after a minute", result.Kind, result.Delay)
 	}
 	o.Advance(time.Minute)
-	if err := o.work(t, c.Again(true)); err != nil {
+	if err := o.work(t, c.Later(1)); err != nil {
 		t.Fatal(err)
 	}
 	o.right(t, user)
@@ -177,7 +178,7 @@ func TestReconcileAfterItsLeaseWasLost(t *testing.T) {
 				t.Errorf("outcome %v (%v), want a retry because of the lost lease", result.Kind, result.Err)
 			}
 			o.right(t, user)
-			o.settle(t, c.Again(true))
+			o.settle(t, c.Retry(1))
 			o.right(t, user)
 		})
 	}

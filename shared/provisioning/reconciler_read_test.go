@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestReconcileConfirmsADeletionForGoodByASecondLook(t *testing.T) {
 			t.Fatal("the first look removed already")
 		}
 		o.Advance(result.Delay)
-		if err := o.work(t, c.Again(false)); err != nil {
+		if err := o.work(t, c.Later(1)); err != nil {
 			t.Fatal(err)
 		}
 		o.removed(t, user, external)
@@ -114,6 +115,62 @@ func TestReconcileRemovesNobodyWhoIsOnlyNotFound(t *testing.T) {
 	o.right(t, user)
 }
 
+func TestReconcileLooksASecondTimeWhenANotificationSeemsToChangeNothing(t *testing.T) {
+	o := newOffice()
+	user, external := o.hired(t, "ana@fabrikam.example")
+	c := o.event(user)
+	// A slow replica still shows her, so there seems to be nothing to do. Nothing will be notified again.
+	result := outcome.Of(o.work(t, c))
+	if result.Kind != outcome.Later || result.Delay != provisioning.DefaultSecondLook {
+		t.Fatalf("outcome %v after %v, want later, after %v", result.Kind, result.Delay, provisioning.DefaultSecondLook)
+	}
+	o.Leave(user)
+	o.Advance(result.Delay)
+	if result := o.settle(t, c.Later(1)); result.Kind != outcome.Done {
+		t.Fatalf("the second look ends %v: %v", result.Kind, result.Err)
+	}
+	o.removed(t, user, external)
+}
+
+func TestReconcileOfSomebodyWhoVanishedAfterTheRemovalIsDone(t *testing.T) {
+	o := newOffice()
+	user, external := o.hired(t, "ana@fabrikam.example")
+	o.Leave(user)
+	o.done(t, user)
+	o.Purge(user)
+	if result := o.settle(t, o.event(user)); result.Kind != outcome.Done {
+		t.Errorf("outcome %v: %v; want done, there is nothing left to do", result.Kind, result.Err)
+	}
+	o.removed(t, user, external)
+}
+
+func TestReconcileForgetsAnInvitationThatWasRefused(t *testing.T) {
+	o := newOffice()
+	user := o.Hire("ana@fabrikam.example")
+	o.Fail(provisioningtest.Invite, 1, outcome.Fail("permission denied", errors.New("403")))
+	if kind, _ := outcomeOf(o.work(t, o.event(user))); kind != outcome.Terminal {
+		t.Fatalf("outcome %v, want terminal", kind)
+	}
+	o.Change(user, provisioning.Attributes{provisioning.AttrMail: "other@fabrikam.example"})
+	namesake := o.Put("ana@fabrikam.example", provisioning.External{Invited: true})
+	o.Leave(user)
+	o.done(t, user)
+	if live := o.Live(); len(live) != 1 || live[0].ID != namesake {
+		t.Errorf("the target has %v, want the guest %s that is somebody else", live, namesake)
+	}
+}
+
+func TestReconcileSaysWhatToDoAboutADeletedUserWithTheAddress(t *testing.T) {
+	o := newOffice()
+	user := o.Hire("ana@fabrikam.example")
+	deleted := o.Put("ana@fabrikam.example", provisioning.External{Invited: true, Deleted: true})
+	o.Fail(provisioningtest.Invite, 1, provisioning.Exists{ID: deleted})
+	result := outcome.Of(o.work(t, o.event(user)))
+	if result.Kind != outcome.Terminal || result.Code != "address in use" || !strings.Contains(result.Err.Error(), deleted) {
+		t.Errorf("outcome %v %q: %v; want terminal, naming %s", result.Kind, result.Code, result.Err, deleted)
+	}
+}
+
 func TestReconcilePlansAgainOnTheUserThatHasTheInvitedAddress(t *testing.T) {
 	t.Run("an external user that the search does not show yet is taken over", func(t *testing.T) {
 		o := newOffice()
@@ -130,9 +187,7 @@ func TestReconcilePlansAgainOnTheUserThatHasTheInvitedAddress(t *testing.T) {
 		o.Lag()
 		user, external := o.hired(t, "ana@fabrikam.example")
 		o.ForgetLinks()
-		if err := o.work(t, o.event(user)); err != nil {
-			t.Fatal(err)
-		}
+		o.done(t, user)
 		o.right(t, user)
 		if again := o.Link(user).External; again != external {
 			t.Errorf("she got %s, want %s", again, external)
@@ -179,7 +234,7 @@ func TestReconcileBelievesTheLinkWhileADirectoryLags(t *testing.T) {
 		}
 		o.CatchUp()
 		o.Advance(time.Hour)
-		o.settle(t, c.Again(true))
+		o.settle(t, c.Retry(1))
 		o.right(t, user)
 	})
 	t.Run("who leaves right after the invitation is removed all the same", func(t *testing.T) {
@@ -192,7 +247,7 @@ func TestReconcileBelievesTheLinkWhileADirectoryLags(t *testing.T) {
 		o.CatchUp()
 		o.Advance(time.Hour)
 		if result.Kind != outcome.Done { // the bus delivers it again
-			o.settle(t, c.Again(true))
+			o.settle(t, c.Retry(1))
 		}
 		o.removed(t, user, external)
 	})

@@ -45,7 +45,14 @@ func (w *worker) work(ctx context.Context) (Decision, error) {
 	if err != nil {
 		return d, fmt.Errorf("read the user that has the invited address: %w", err)
 	}
-	s.ByMail = []External{ext}
+	if ext.Deleted && ext.SourceKey != sourceKey(s) {
+		return d, outcome.Fail("address in use", fmt.Errorf(
+			"deleted user %s of the target has the address of source user %s; restore it or delete it for good, then replay", ext.ID, w.change.User))
+	}
+	s.ByMail, s.Known = []External{ext}, nil
+	if ext.SourceKey == sourceKey(s) {
+		s.ByKey = []External{ext}
+	}
 	return w.settle(ctx, s)
 }
 
@@ -84,6 +91,8 @@ func (w *worker) lookAtSource(ctx context.Context) (*User, Gone, error) {
 		return nil, NotGone, err
 	case deleted:
 		return nil, SoftDeleted, nil
+	case !w.change.Deleted && w.link.State == LinkRemoved && w.now().Sub(w.change.ArrivedAt) >= replicationLag:
+		return nil, Vanished, nil // its external user is removed already, and there is nothing else to do
 	case !w.change.Deleted:
 		return nil, NotGone, outcome.RetryAfter(0, "source user not found", fmt.Errorf(
 			"user %s is neither in tenant %s nor among its deleted users; nobody is removed on such a look, it is repeated",
@@ -145,6 +154,9 @@ func (w *worker) apply(ctx context.Context, d Decision) error {
 	if d.External != "" {
 		next := *w.link
 		next.External, next.Inviting, next.Blocked = d.External, "", next.Blocked || d.Blocked
+		if d.State == LinkActive {
+			next.State = LinkActive // whatever fails from here on, somebody may be there
+		}
 		if err := w.save(ctx, next); err != nil {
 			return err
 		}
@@ -176,16 +188,16 @@ func (w *worker) operate(ctx context.Context, op Operation) error {
 // invite makes the external user. Should the worker die before it has stored the id, the address finds it again.
 func (w *worker) invite(ctx context.Context, op Operation) error {
 	next := *w.link
-	next.Inviting = op.Address
+	next.State, next.External, next.Inviting = LinkActive, "", op.Address
 	if err := w.save(ctx, next); err != nil {
 		return err
 	}
 	id, err := w.target.Invite(ctx, op.Address, op.DisplayName)
-	if err != nil {
-		return err
+	if err != nil && outcome.Of(err).Kind != outcome.Terminal && !errors.As(err, new(Exists)) {
+		return err // whether it was made is not known
 	}
 	next.External, next.Inviting = id, ""
-	return w.save(ctx, next)
+	return errors.Join(err, w.save(ctx, next))
 }
 
 // save stores the link if it says anything new.

@@ -55,7 +55,8 @@ func (q *queue) sendSome(ctx context.Context, messages []*azservicebus.Message) 
 	return int(batch.NumMessages()), q.sender.SendMessageBatch(ctx, batch, nil)
 }
 
-// Schedule puts a change on a queue so that it is delivered at the given time, or soon after, never before.
+// Schedule puts a change on a queue so that it is delivered at the given time, or soon after, never before. Like a
+// settlement, of which it is a part, it has a deadline of its own and does not end with ctx.
 func (b *Bus) Schedule(ctx context.Context, queue string, at time.Time, c change.Change) error {
 	q, err := b.queue(queue)
 	if err != nil {
@@ -65,6 +66,8 @@ func (b *Bus) Schedule(ctx context.Context, queue string, at time.Time, c change
 	if err != nil {
 		return fmt.Errorf("schedule on queue %s: %w", queue, err)
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.settleTimeout)
+	defer cancel()
 	at = at.UTC().Add(time.Millisecond - 1).Truncate(time.Millisecond) // the wire has whole milliseconds
 	if _, err := q.sender.ScheduleMessages(ctx, []*azservicebus.Message{message}, at, nil); err != nil {
 		return fmt.Errorf("schedule on queue %s for %s: %w", queue, at.Format(time.RFC3339), plain(ctx, err))

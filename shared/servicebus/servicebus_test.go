@@ -203,7 +203,7 @@ func TestSend(t *testing.T) {
 func TestSchedule(t *testing.T) {
 	server := serve(t, "127.0.0.1:0", broker.QueueConfig{})
 	bus := open(t, server)
-	c := changes(1)[0].Again(true)
+	c := changes(1)[0].Retry(1)
 	at := time.Now().Add(150 * time.Millisecond)
 	if err := bus.Schedule(t.Context(), queue, at, c); err != nil {
 		t.Fatal(err)
@@ -221,7 +221,6 @@ func TestSchedule(t *testing.T) {
 func TestSettle(t *testing.T) {
 	type step func(ctx context.Context, bus *servicebus.Bus, d change.Delivery) error
 	complete := func(ctx context.Context, bus *servicebus.Bus, d change.Delivery) error { return bus.Complete(ctx, d) }
-	abandon := func(ctx context.Context, bus *servicebus.Bus, d change.Delivery) error { return bus.Abandon(ctx, d) }
 	bury := func(ctx context.Context, bus *servicebus.Bus, d change.Delivery) error {
 		return bus.DeadLetter(ctx, d, "ambiguous match", "two users have this address")
 	}
@@ -230,7 +229,6 @@ func TestSettle(t *testing.T) {
 		want broker.Counts
 	}{
 		"completing removes the message":  {complete, broker.Counts{}},
-		"abandoning gives it back":        {abandon, broker.Counts{Active: 1}},
 		"dead-lettering puts it aside":    {bury, broker.Counts{DeadLettered: 1}},
 		"also after the caller has ended": {ended(complete), broker.Counts{}},
 	} {
@@ -246,11 +244,9 @@ func TestSettle(t *testing.T) {
 		})
 	}
 	t.Run("a delivery that comes again is counted", func(t *testing.T) {
-		bus := open(t, serve(t, "127.0.0.1:0", broker.QueueConfig{}))
+		bus := open(t, serve(t, "127.0.0.1:0", broker.QueueConfig{LockDuration: 20 * time.Millisecond}))
 		send(t, bus, changes(1)...)
-		if err := bus.Abandon(t.Context(), receive(t, bus, 1)[0]); err != nil {
-			t.Fatal(err)
-		}
+		receive(t, bus, 1) // and its lock runs out
 		if d := receive(t, bus, 1)[0]; d.DeliveryCount != 2 {
 			t.Errorf("delivery count %d", d.DeliveryCount)
 		}

@@ -33,13 +33,6 @@ func (b *Bus) DeadLetter(ctx context.Context, d change.Delivery, reason, descrip
 	})
 }
 
-// Abandon gives a delivered message back at once; the delivery counts.
-func (b *Bus) Abandon(ctx context.Context, d change.Delivery) error {
-	return b.settle(ctx, "abandon", d, func(ctx context.Context, r *azservicebus.Receiver, m *azservicebus.ReceivedMessage) error {
-		return r.AbandonMessage(ctx, m, nil)
-	})
-}
-
 // settle ends a delivery by its lock token alone, over the management link: whoever received it may have been the
 // host, in another process. It has a deadline of its own and does not end with ctx, for the work is done and must not be
 // done again because somebody hung up; the SDK would go on for most of a minute by itself.

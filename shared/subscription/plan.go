@@ -3,11 +3,11 @@ package subscription
 import "time"
 
 // Life is what a new or renewed subscription asks for: an hour under Graph's maximum, because a request for exactly
-// the documented maximum is known to be refused where clocks differ. Renewal is due once half of it is spent, which
-// leaves two weeks in which every renewal may fail.
+// the documented maximum is known to be refused where clocks differ. Renewal is due when a day of it is spent: it
+// also refreshes Graph's own token, without which delivery pauses, and it leaves four weeks in which renewals may fail.
 const (
 	Life     = MaxLife - time.Hour
-	RenewDue = Life / 2
+	RenewDue = Life - 24*time.Hour
 )
 
 // StepKind is what is due on one subscription.
@@ -54,7 +54,7 @@ func planOne(w Wanted, have []Held, now time.Time) Step {
 	case held.NotificationURL != w.NotificationURL:
 		s.Kind, s.Reason = Recreate, "the notification URL has changed"
 	case held.ExpiresAt.Sub(now) < RenewDue:
-		s.Kind, s.Reason = Renew, "less than half of its life is left"
+		s.Kind, s.Reason = Renew, "a day of its life is spent"
 	default:
 		s.Kind, s.Reason, s.ExpiresAt = Keep, "it is as it should be", time.Time{}
 	}

@@ -1,0 +1,195 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+// env is an environment; what it does not hold is not set.
+type env map[string]string
+
+func (e env) get(name string) string { return e[name] }
+
+// complete is an environment in which a good file is enough.
+func complete() env { return env{EnvClientID: "app", EnvClientSecret: "secret"} }
+
+// load reads a file by its bare name, so that what it says is the same on every machine.
+func load(t *testing.T, path string, e env) (*Config, error) {
+	t.Helper()
+	t.Chdir(filepath.Dir(path))
+	return Load(filepath.Base(path), e.get)
+}
+
+func TestABadFileGetsAllItsMistakesToldWithTheirLines(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no bad files (%v)", err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".yaml"), func(t *testing.T) {
+			golden, err := filepath.Abs(strings.TrimSuffix(path, ".yaml") + ".golden")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := load(t, path, complete())
+			var invalid Invalid
+			if c != nil || !errors.As(err, &invalid) {
+				t.Fatalf("Load = %v, %v; want Invalid", c, err)
+			}
+			if !slices.IsSortedFunc(invalid, func(a, b Mistake) int { return order(a) - order(b) }) {
+				t.Errorf("the mistakes are not in the order of the file:\n%v", invalid)
+			}
+			got := invalid.Error() + "\n"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("it says\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestAGoodFileNamesTenantsAndRoutes(t *testing.T) {
+	e := env{
+		EnvAuthorityHost: "https://login.example", EnvGraphEndpoint: "https://graph.example/", EnvClientID: "app", EnvClientSecret: "secret",
+		EnvClientStateKey: "state", EnvClientStateBefore: "before", EnvAdminKey: "admin", EnvPublicURL: "https://sync.example/", EnvDataDir: "/data",
+		EnvBusNamespace: "bus.example", EnvBusIdentity: "bus-identity",
+	}
+	c, err := load(t, "testdata/good.yaml", e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	us := tenant.Tenant{Name: "fabrikam-us", ID: "00000000-0000-0000-0000-00000000000a"}
+	contoso := tenant.Tenant{Name: "contoso", ID: "00000000-0000-0000-0000-000000000002"}
+	routes := []tenant.Route{{Name: "fabrikam-us→contoso", Source: us, Target: contoso}, {Name: "home", Source: contoso, Target: us}}
+	if got := c.Topology.Routes(); !slices.Equal(got, routes) {
+		t.Errorf("routes %+v, want %+v", got, routes)
+	}
+	c.Topology = nil
+	want := &Config{
+		Graph:          Graph{AuthorityHost: "https://login.example", Endpoint: "https://graph.example", ClientID: "app", ClientSecret: "secret"},
+		Bus:            Bus{Namespace: "bus.example", ManagedIdentityClientID: "bus-identity"},
+		ClientStateKey: []byte("state"), PreviousClientStateKey: []byte("before"),
+		AdminKey: "admin", PublicURL: "https://sync.example", DataDir: "/data",
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("config %+v\nwant %+v", c, want)
+	}
+	if !c.Bus.Configured() {
+		t.Error("a namespace is named, and yet there is no bus")
+	}
+}
+
+func TestTheEnvironmentHasMistakesOfItsOwn(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		set  env // on top of complete; an empty value unsets
+		want string
+	}{
+		{name: "nothing to mend"},
+		{name: "a managed identity instead of a secret", set: env{EnvClientSecret: "", EnvManagedIdentity: "identity"}},
+		{name: "no application", set: env{EnvClientID: ""},
+			want: "good.yaml:2: there is no application to reach these tenants with; set TENANTSYNC_CLIENT_ID to the client ID of the app registration"},
+		{name: "no credential", set: env{EnvClientSecret: ""},
+			want: "good.yaml:2: there is no credential to reach these tenants with; set TENANTSYNC_MANAGED_IDENTITY_CLIENT_ID to the client ID of a user-assigned managed identity that the app trusts, or TENANTSYNC_CLIENT_SECRET"},
+		{name: "two credentials", set: env{EnvManagedIdentity: "identity"},
+			want: "environment: both TENANTSYNC_CLIENT_SECRET and TENANTSYNC_MANAGED_IDENTITY_CLIENT_ID are set; unset one of them"},
+		{name: "two buses", set: env{EnvBus: "Endpoint=sb://a", EnvBusNamespace: "b.example"},
+			want: "environment: both ServiceBusConnection and ServiceBusConnection__fullyQualifiedNamespace are set; unset one of them"},
+		{name: "addresses without https", set: env{EnvAuthorityHost: "login.example", EnvGraphEndpoint: "http://graph.example"},
+			want: `environment: TENANTSYNC_AUTHORITY_HOST is "login.example"; write an address that begins with https://
+environment: TENANTSYNC_GRAPH_ENDPOINT is "http://graph.example"; write an address that begins with https://`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := complete()
+			for name, value := range tt.set {
+				e[name] = value
+			}
+			_, err := load(t, "testdata/good.yaml", e)
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("it says\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestMistakesOfFileAndEnvironmentAreToldTogether(t *testing.T) {
+	_, err := load(t, "testdata/bad/unknown-tenant.yaml", env{EnvBus: "a", EnvBusNamespace: "b"})
+	var lines []int
+	var invalid Invalid
+	if !errors.As(err, &invalid) {
+		t.Fatalf("error %v, want Invalid", err)
+	}
+	for _, m := range invalid {
+		lines = append(lines, m.Line)
+	}
+	if want := []int{1, 1, 7, 8, 0}; !slices.Equal(lines, want) {
+		t.Errorf("mistakes on lines %v, want %v:\n%v", lines, want, err)
+	}
+}
+
+func TestAFileThatCannotBeReadSaysWhatToDo(t *testing.T) {
+	_, err := Load("missing.yaml", complete().get)
+	want := "missing.yaml: it cannot be read (no such file or directory); write one with tenants and routes, see README"
+	var invalid Invalid
+	if !errors.As(err, &invalid) || err.Error() != want {
+		t.Errorf("error %v\nwant %s", err, want)
+	}
+}
+
+// FuzzParse: whatever the file holds, it is read without a panic, and every mistake has a line of the file.
+func FuzzParse(f *testing.F) {
+	for _, pattern := range []string{"testdata/*.yaml", "testdata/bad/*.yaml"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			f.Fatalf("no seeds in %s (%v)", pattern, err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		doc, mistakes := parse("f.yaml", text)
+		_, err := tenant.NewTopology(doc.tenants, doc.routes)
+		mistakes = append(mistakes, doc.locate("f.yaml", err)...)
+		for _, m := range mistakes {
+			// A line ends with \n, \r, NEL, LS or PS in YAML; one more is where the parser stops at the end.
+			lines := 2
+			for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} {
+				lines += strings.Count(string(text), end)
+			}
+			if m.Line < 1 || m.Line > lines || m.Text == "" || m.File != "f.yaml" {
+				t.Errorf("mistake %+v in a file of at most %d lines", m, lines)
+			}
+		}
+		if err != nil && len(mistakes) == 0 {
+			t.Errorf("there is no topology (%v) and no mistake", err)
+		}
+	})
+}
