@@ -79,7 +79,8 @@ func (c *conn) authenticate() error {
 	switch init.Mechanism {
 	case "MSSBCBS", "ANONYMOUS", "EXTERNAL":
 	case "PLAIN":
-		name, secret, _ := strings.Cut(strings.TrimPrefix(string(init.InitialResponse), "\x00"), "\x00")
+		_, login, _ := strings.Cut(string(init.InitialResponse), "\x00") // behind the identity to act for, which is ignored
+		name, secret, _ := strings.Cut(login, "\x00")
 		key, known := c.server.options.Keys[name]
 		if !known || !hmac.Equal([]byte(secret), []byte(key.Secret)) {
 			c.sendSASL(&amqp.SASLOutcome{Code: failed})

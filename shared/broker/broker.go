@@ -32,7 +32,8 @@ import (
 
 // QueueConfig describes one queue. Zero fields take Service Bus's defaults.
 type QueueConfig struct {
-	// Name is matched without regard to case. It may contain letters, digits and . - _ / but not start with $.
+	// Name is matched without regard to case. It consists of letters, digits and . - _ / and neither starts nor ends
+	// with /.
 	Name string
 	// LockDuration is how long a receiver holds a message; default 1 minute. Service Bus allows 5 seconds to 5 minutes;
 	// the broker allows any duration from 1 millisecond to 5 minutes, so that tests of lock expiry need not wait.

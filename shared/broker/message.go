@@ -12,9 +12,10 @@ import (
 	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
 )
 
-// Annotations of Service Bus. Clients assert the types of those that the broker sets, and crash on any other.
+// Annotations of Service Bus. Clients assert the types of these, and crash on any other.
 const (
-	annotationScheduledFor     amqp.Symbol = "x-opt-scheduled-enqueue-time"
+	annotationScheduledFor     amqp.Symbol = "x-opt-scheduled-enqueue-time"  // timestamp, the sender's
+	annotationPartitionKey     amqp.Symbol = "x-opt-partition-key"           // string, the sender's
 	annotationSequence         amqp.Symbol = "x-opt-sequence-number"         // long
 	annotationEnqueuedAt       amqp.Symbol = "x-opt-enqueued-time"           // timestamp
 	annotationLockedUntil      amqp.Symbol = "x-opt-locked-until"            // timestamp
@@ -27,6 +28,7 @@ const (
 // brokerAnnotations are set by the broker alone; what a sender puts there is dropped.
 var brokerAnnotations = []amqp.Symbol{
 	annotationSequence, annotationEnqueuedAt, annotationLockedUntil, annotationState, annotationEnqueuedSequence,
+	annotationDeadLetterSource,
 }
 
 // parse reads a message as a client sent it. A message without an id gets one: clients show the delivery count only of
@@ -50,23 +52,42 @@ func parse(encoded []byte) (queue.Message, error) {
 	if content.TTL != nil {
 		m.TTL = time.Duration(*content.TTL) * time.Millisecond
 	}
-	switch at := content.Annotations.Get(string(annotationScheduledFor)).(type) {
-	case nil:
-	case amqp.Timestamp:
-		m.ScheduledFor = at.Time()
-	default:
-		return m, errors.New("the scheduled enqueue time is not a timestamp")
+	if m.ScheduledFor, err = clean(content); err != nil {
+		return queue.Message{}, err
 	}
+	content.Value = nil // a body stays bytes: decoded, it may take many times their memory
 	m.Content = content
 	return m, nil
 }
 
+// clean makes the annotations of a message from a client fit for other clients: it drops what only the broker sets, and
+// null where a value has a type; a value of another type is an error. It returns the scheduled enqueue time, zero if
+// there is none.
+func clean(content *amqp.Message) (scheduled time.Time, err error) {
+	content.Annotations = content.Annotations.Without(brokerAnnotations...)
+	switch at := content.Annotations.Get(string(annotationScheduledFor)).(type) {
+	case nil:
+		content.Annotations = content.Annotations.Without(annotationScheduledFor)
+	case amqp.Timestamp:
+		scheduled = at.Time()
+		content.Annotations = content.Annotations.With(annotationScheduledFor, at) // once
+	default:
+		return scheduled, errors.New("the scheduled enqueue time is not a timestamp")
+	}
+	switch key := content.Annotations.Get(string(annotationPartitionKey)).(type) {
+	case nil:
+		content.Annotations = content.Annotations.Without(annotationPartitionKey)
+	case string:
+		content.Annotations = content.Annotations.With(annotationPartitionKey, key)
+	default:
+		return scheduled, errors.New("the partition key is not a string")
+	}
+	return scheduled, nil
+}
+
 // render encodes a message as a receiver gets it.
 func render(m queue.Message) []byte {
-	annotations := slices.DeleteFunc(slices.Clone(m.Content.Annotations), func(e amqp.Entry) bool {
-		key, _ := e.Key.(amqp.Symbol)
-		return slices.Contains(brokerAnnotations, key)
-	})
+	annotations := slices.Clone(m.Content.Annotations)
 	set := func(key amqp.Symbol, value any) {
 		annotations = append(annotations, amqp.Entry{Key: key, Value: value})
 	}
@@ -84,7 +105,7 @@ func render(m queue.Message) []byte {
 		deliveryAnnotations = deliveryAnnotations.With(annotationLockToken, m.LockToken)
 	}
 	if m.DeadLetterSource != "" {
-		annotations = annotations.With(annotationDeadLetterSource, m.DeadLetterSource)
+		set(annotationDeadLetterSource, m.DeadLetterSource)
 	}
 	var overlay amqp.Map
 	for _, key := range slices.Sorted(maps.Keys(m.Properties)) {

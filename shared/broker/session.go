@@ -141,8 +141,9 @@ func (s *session) flowState() *amqp.Flow {
 // remaining is what is left of a limit that the peer granted counting from start, when we are at next. The three are
 // serial numbers that wrap around (RFC 1982); a peer that takes back what was used already leaves nothing.
 func remaining(start, limit, next uint32) uint32 {
-	left := start + limit - next
-	if left > 1<<31 {
+	const half = 1 << 31 // serial numbers further apart cannot be told from ones that go back
+	left := start + min(limit, half) - next
+	if left > half {
 		return 0
 	}
 	return left

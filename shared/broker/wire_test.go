@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func dialWire(t testing.TB, s *broker.Server, frameSize, window uint32) *wire {
 	w.protocol(amqp.ProtocolSASL)
 	expect[*amqp.SASLMechanisms](w)
 	w.write(amqp.AppendFrame(nil, amqp.FrameSASL, 0, &amqp.SASLInit{
-		Mechanism: "PLAIN", InitialResponse: []byte("\x00all\x00" + keys["all"].Secret),
+		Mechanism: "PLAIN", InitialResponse: []byte("someone\x00all\x00" + keys["all"].Secret),
 	}, nil))
 	expect[*amqp.SASLOutcome](w)
 	w.protocol(amqp.ProtocolAMQP)
@@ -251,10 +252,11 @@ func TestAMessageThatCannotBeReadIsRejected(t *testing.T) {
 		format  uint32
 		payload []byte
 	}{
-		"a message":                           {0, []byte("not amqp")},
-		"one message of a batch":              {0x80013700, append(batchItem(amqp.AppendDescribed(nil, 0x75, []byte("fine"))), batchItem([]byte("broken"))...)},
-		"a batch":                             {0x80013700, []byte{0, 0x53}},
-		"a scheduled time that is not a time": {0, amqp.AppendDescribed(nil, 0x72, amqp.Map{{Key: amqp.Symbol("x-opt-scheduled-enqueue-time"), Value: "soon"}})},
+		"a message":                            {0, []byte("not amqp")},
+		"one message of a batch":               {0x80013700, append(batchItem(amqp.AppendDescribed(nil, 0x75, []byte("fine"))), batchItem([]byte("broken"))...)},
+		"a batch":                              {0x80013700, []byte{0, 0x53}},
+		"a scheduled time that is not a time":  {0, amqp.AppendDescribed(nil, 0x72, amqp.Map{{Key: amqp.Symbol("x-opt-scheduled-enqueue-time"), Value: "soon"}})},
+		"a partition key that is not a string": {0, amqp.AppendDescribed(nil, 0x72, amqp.Map{{Key: amqp.Symbol("x-opt-partition-key"), Value: int32(1)}})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := setup(t, broker.QueueConfig{})
@@ -268,6 +270,50 @@ func TestAMessageThatCannotBeReadIsRejected(t *testing.T) {
 			r.want(broker.Counts{})
 		})
 	}
+}
+
+// Clients assert the types of annotations and crash on any other, so a sender must not be able to choose them.
+func TestTheAnnotationsOfASenderReachNoReceiver(t *testing.T) {
+	for name, key := range map[string]func(string) any{
+		"named by symbols": func(s string) any { return amqp.Symbol(s) },
+		"named by strings": func(s string) any { return s },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := setup(t, broker.QueueConfig{})
+			w := dialWire(t, r.server, 1<<16, 100)
+			w.attach(1, amqp.RoleSender, "orders", "", amqp.SenderSettled)
+			var forged amqp.Map
+			for _, annotation := range []string{
+				"x-opt-sequence-number", "x-opt-enqueued-time", "x-opt-locked-until", "x-opt-message-state",
+				"x-opt-enqueue-sequence-number", "x-opt-deadletter-source",
+			} {
+				forged = append(forged, amqp.Entry{Key: key(annotation), Value: true})
+			}
+			for _, annotation := range []string{"x-opt-scheduled-enqueue-time", "x-opt-partition-key"} {
+				forged = append(forged, amqp.Entry{Key: key(annotation)}) // null
+			}
+			w.send(&amqp.Transfer{Handle: 1, DeliveryID: new(uint32(0)), DeliveryTag: []byte{1}, MessageFormat: new(uint32(0)), Settled: true},
+				amqp.AppendDescribed(nil, 0x72, forged))
+			r.eventually(broker.Counts{Active: 1})
+			receiver := r.receiver(nil)
+			peeked, err := receiver.PeekMessages(r.ctx, 1, nil)
+			r.must(err)
+			for _, m := range append(peeked, r.receive(receiver, 1)...) {
+				if *m.SequenceNumber != 1 || m.DeadLetterSource != nil || m.ScheduledEnqueueTime != nil || m.PartitionKey != nil {
+					t.Errorf("received %+v", m)
+				}
+			}
+		})
+	}
+}
+
+func TestAClientMayGrantTheLargestCreditAndWindow(t *testing.T) {
+	r := setup(t, broker.QueueConfig{})
+	r.send("1")
+	w := dialWire(t, r.server, 1<<16, math.MaxUint32)
+	w.attach(1, amqp.RoleReceiver, "orders", "", amqp.SenderSettled)
+	w.credit(1, math.MaxUint32, math.MaxUint32)
+	expect[*amqp.Transfer](w)
 }
 
 func batchItem(message []byte) []byte { return amqp.AppendDescribed(nil, 0x75, message) }

@@ -1,8 +1,10 @@
 package entrasim_test
 
 import (
+	"io"
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +43,27 @@ func TestDeleteAndRestore(t *testing.T) {
 		t.Errorf("restored %v, want %v as before", after, before)
 	}
 	w.refused(http.StatusNotFound, "Request_ResourceNotFound", "contoso", "POST", path+"/restore", nil)
+}
+
+func TestRestoreTakesABodyOfNoLength(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	id := w.join("contoso", "adele")
+	w.must(http.StatusNoContent, "contoso", "DELETE", "/users/"+id, nil)
+	body := struct{ io.Reader }{strings.NewReader("")} // hides the length, so that the body is sent in chunks: none
+	req, err := http.NewRequest("POST", w.URL()+"/v1.0/directory/deletedItems/"+id+"/restore", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = -1
+	req.Header.Set("Authorization", "Bearer "+w.token("contoso"))
+	resp, err := w.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("got %s", resp.Status)
+	}
 }
 
 func TestRestoreConflicts(t *testing.T) {

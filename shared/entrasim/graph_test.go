@@ -34,7 +34,7 @@ func TestEachCallNeedsItsPermission(t *testing.T) {
 		"set a leave date":   {"PATCH", "/users/" + anyID, map[string]any{"employeeLeaveDateTime": "2026-04-01T00:00:00Z"}, "User-LifeCycleInfo.ReadWrite.All User.Read.All", "User.ReadWrite.All Directory.ReadWrite.All", 404},
 		"delete":             {"DELETE", "/users/" + anyID, nil, "User.DeleteRestore.All", "User.ReadUpdate.All User.Read.All", 404},
 		"list deleted":       {"GET", "/directory/deletedItems/microsoft.graph.user", nil, "User.Read.All", "User.Invite.All", 200},
-		"restore":            {"POST", "/directory/deletedItems/" + anyID + "/restore", nil, "User.DeleteRestore.All", "User.Read.All", 404},
+		"restore":            {"POST", "/directory/deletedItems/" + anyID + "/restore", nil, "User.DeleteRestore.All", "User.Read.All User.ReadWrite.All Directory.ReadWrite.All", 404},
 		"purge":              {"DELETE", "/directory/deletedItems/" + anyID, nil, "User.DeleteRestore.All", "User.ReadWrite.All", 404},
 		"invite":             {"POST", "/invitations", invitation, "User.Invite.All", "User.ReadUpdate.All User.Read.All", 201},
 		"read applications":  {"GET", "/applications", nil, "Application.Read.All", "User.ReadWrite.All", 200},

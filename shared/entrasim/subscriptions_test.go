@@ -98,6 +98,7 @@ func TestSubscriptionIsRefused(t *testing.T) {
 		"an unknown changeType":     {map[string]any{"changeType": "updated,renamed"}, 400},
 		"an expiration in the past": {map[string]any{"expirationDateTime": "2026-03-01T12:00:00Z"}, 400},
 		"more than 41,760 minutes":  {map[string]any{"expirationDateTime": late}, 400},
+		"a resource of 5":           {map[string]any{"resource": 5}, 400},
 		"a clientState of 129":      {map[string]any{"clientState": strings.Repeat("x", 129)}, 400},
 		"a URL as resource":         {map[string]any{"resource": "https://graph.microsoft.com/v1.0/users"}, 400},
 		"http to a distant host":    {map[string]any{"notificationUrl": "http://example.com/hook"}, 400},

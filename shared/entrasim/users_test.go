@@ -48,20 +48,23 @@ func TestCreateUserRefuses(t *testing.T) {
 	w := newWorld(t, entrasim.Options{})
 	w.must(http.StatusCreated, "contoso", "POST", "/users", newUser("taken", "contoso", map[string]any{"mail": "taken@contoso.com"}))
 	for name, replace := range map[string]map[string]any{
-		"no accountEnabled":         {"accountEnabled": nil},
-		"no displayName":            {"displayName": nil},
-		"no mailNickname":           {"mailNickname": nil},
-		"no userPrincipalName":      {"userPrincipalName": nil},
-		"no passwordProfile":        {"passwordProfile": nil},
-		"no password":               {"passwordProfile": map[string]any{"forceChangePasswordNextSignIn": true}},
-		"an unverified domain":      {"userPrincipalName": "x@example.com"},
-		"a taken principal name":    {"userPrincipalName": "TAKEN@contoso.onmicrosoft.com"},
-		"a taken mail":              {"mail": "Taken@contoso.com"},
-		"a space in mailNickname":   {"mailNickname": "a b"},
-		"extension attributes":      {"onPremisesExtensionAttributes": map[string]any{"extensionAttribute1": "x"}},
-		"an unknown property":       {"shoeSize": 43},
-		"a read-only property":      {"createdDateTime": "2026-01-01T00:00:00Z"},
-		"a directory it is not for": {"userPrincipalName": "x@fabrikam-us.onmicrosoft.com"},
+		"no accountEnabled":          {"accountEnabled": nil},
+		"no displayName":             {"displayName": nil},
+		"no mailNickname":            {"mailNickname": nil},
+		"no userPrincipalName":       {"userPrincipalName": nil},
+		"no passwordProfile":         {"passwordProfile": nil},
+		"no password":                {"passwordProfile": map[string]any{"forceChangePasswordNextSignIn": true}},
+		"an unverified domain":       {"userPrincipalName": "x@example.com"},
+		"a taken principal name":     {"userPrincipalName": "TAKEN@contoso.onmicrosoft.com"},
+		"a taken mail":               {"mail": "Taken@contoso.com"},
+		"a space in mailNickname":    {"mailNickname": "a b"},
+		"extension attributes":       {"onPremisesExtensionAttributes": map[string]any{"extensionAttribute1": "x"}},
+		"a password that is no text": {"passwordProfile": map[string]any{"password": 12345678}},
+		"a flag that is none":        {"passwordProfile": map[string]any{"password": "x", "forceChangePasswordNextSignIn": "yes"}},
+		"an unknown password rule":   {"passwordProfile": map[string]any{"password": "x", "length": 5}},
+		"an unknown property":        {"shoeSize": 43},
+		"a read-only property":       {"createdDateTime": "2026-01-01T00:00:00Z"},
+		"a directory it is not for":  {"userPrincipalName": "x@fabrikam-us.onmicrosoft.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.t = t
@@ -192,6 +195,15 @@ func TestUpdateUserRefuses(t *testing.T) {
 	}
 	if after := w.Users("contoso"); !reflect.DeepEqual(before, after) {
 		t.Errorf("a refused update changed %v into %v", before, after)
+	}
+}
+
+func TestPropertiesTheSimulatorDoesNotKeepAreNotUnknown(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	id := w.join("contoso", "adele")
+	w.refused(http.StatusNotImplemented, "NotImplemented", "contoso", "GET", "/users/"+id+"?$select=signInActivity", nil)
+	for _, property := range []string{"preferredDataLocation", "manager@odata.bind"} {
+		w.refused(http.StatusNotImplemented, "NotImplemented", "contoso", "PATCH", "/users/"+id, map[string]any{property: "x"})
 	}
 }
 
@@ -330,6 +342,7 @@ func TestFilterUsers(t *testing.T) {
 		"mail ne 'a'":                            {400, "Request_UnsupportedQuery"},
 		"startswith(mail,'a')":                   {501, "NotImplemented"},
 		"manager/id eq 'a'":                      {501, "NotImplemented"},
+		"assignedLicenses/any(x:x/skuId eq 'a')": {501, "NotImplemented"},
 		"onPremisesExtensionAttributes/x eq 'a'": {400, "Request_UnsupportedQuery"},
 		"extension_0123_unknown eq 'a'":          {400, "Request_BadRequest"},
 	} {

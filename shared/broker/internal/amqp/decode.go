@@ -10,8 +10,10 @@ import (
 const (
 	// maxDepth bounds the nesting of a value, and so the stack a peer can make us use.
 	maxDepth = 32
-	// maxEmptyItems bounds an array whose elements take no bytes: without it 16 bytes could announce 4 billion nulls.
-	maxEmptyItems = 4096
+	// maxEmptyItems bounds an array whose elements take no bytes: without it 16 bytes could announce 4 billion nulls, and
+	// with one every three bytes of a message even a few hundred each would take gigabytes. Clients give the elements of
+	// an array a width.
+	maxEmptyItems = 16
 )
 
 var (
@@ -225,9 +227,16 @@ func decodeArray(code byte, p []byte, depth int) (Array, error) {
 		return a, errShort
 	}
 	element := p[0]
+	if element == describedCode { // a descriptor of a descriptor, which nobody needs and Array cannot hold
+		return a, unknownConstructor(element)
+	}
 	p = p[1:]
 	a.Code = wide(element)
-	if limit := max(len(p), maxEmptyItems); n > limit || (element>>4 != 0x4 && n > len(p)) {
+	limit := len(p)
+	if element>>4 == 0x4 { // no bytes each
+		limit = maxEmptyItems
+	}
+	if n > limit {
 		return a, errShort
 	}
 	if depth >= maxDepth {

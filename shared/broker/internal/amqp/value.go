@@ -7,7 +7,10 @@
 // (messaging).
 package amqp
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The AMQP types that need a Go type of their own. The others are nil (null), bool, uint8 (ubyte), uint16 (ushort),
 // uint32 (uint), uint64 (ulong), int8 (byte), int16 (short), int32 (int), int64 (long), float32 (float), float64
@@ -70,6 +73,18 @@ func (m Map) With(key, value any) Map {
 		out = append(out, e)
 	}
 	return append(out, Entry{key, value})
+}
+
+// Without returns a map without the entries whose keys read like one of the names, as string or as symbol, and never
+// changes m itself.
+func (m Map) Without(names ...Symbol) Map {
+	out := make(Map, 0, len(m))
+	for _, e := range m {
+		if k, ok := keyName(e.Key); !ok || !slices.Contains(names, Symbol(k)) {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func keyName(key any) (string, bool) {

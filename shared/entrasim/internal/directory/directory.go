@@ -74,7 +74,8 @@ func (d *Directory) verified(domain string) bool {
 	return slices.ContainsFunc(d.Domains, func(own string) bool { return strings.EqualFold(own, domain) })
 }
 
-// Property finds a property by its exact name, as request bodies write it; nil if the user resource has none.
+// Property finds a property by its exact name, as request bodies write it, and a directory extension by its name in any
+// case; nil if the user resource has none.
 func (d *Directory) Property(name string) *Property {
 	if isExtension(name) {
 		return d.Extensions.lookup(name)
@@ -195,7 +196,7 @@ func (d *Directory) decode(body map[string]any) (map[string]any, map[string]*Pro
 			return nil, nil, fault.BadRequest("Property '%s' is read-only and cannot be set.", name)
 		case p.Access == Delegated:
 			return nil, nil, fault.Denied()
-		case p.Access == Unmodelled:
+		case p.Access == Unmodelled, p.Access == Absent:
 			return nil, nil, fault.NotModelled("writing %s", name)
 		}
 		v, err := p.decode(raw)

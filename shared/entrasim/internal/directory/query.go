@@ -199,10 +199,10 @@ func anyIdentity(e *filter.Any) (func(User) bool, error) {
 func (d *Directory) indexed(name string, advanced bool) (*Property, error) {
 	p := d.FoldedProperty(name)
 	switch {
-	case strings.EqualFold(name, "manager"):
-		return nil, fault.NotModelled("filters on manager")
 	case p == nil:
 		return nil, invalidProperty(name)
+	case p.Access == Absent:
+		return nil, fault.NotModelled("filters on %s", p.Name)
 	case p.Index == NotIndexed:
 		return nil, fault.UnsupportedQuery("The request uses a filter property that is not indexed")
 	case p.Index == Advanced && !advanced:

@@ -28,6 +28,7 @@ const (
 	ReadOnly          // written by the directory itself
 	Delegated         // written on behalf of a signed-in user only, never by an application
 	Unmodelled        // Graph lets it be written, the simulator does not
+	Absent            // a property of Graph's that the simulator neither keeps nor shows
 )
 
 // Index says what $filter may do with a property.
@@ -58,7 +59,8 @@ type Property struct {
 	Valid func(string) bool
 }
 
-// properties are those of user in v1.0 that the simulator keeps. Names and kinds: Graph metadata; limits, permissions and
+// properties are those of user in v1.0: what the simulator keeps, and the names of the others, which are refused in a way
+// that tells them from names nobody knows. Names and kinds: Graph metadata; limits, permissions and
 // access: the reference of user-update and of the user resource; indexes: the reference of advanced queries.
 var properties = []Property{
 	{Name: "id", Access: ReadOnly, Index: Indexed, Default: true},
@@ -121,6 +123,28 @@ var properties = []Property{
 	{Name: "responsibilities", Access: Delegated},
 	{Name: "schools", Access: Delegated},
 	{Name: "skills", Access: Delegated},
+
+	{Name: "assignedLicenses", Access: Absent},
+	{Name: "assignedPlans", Access: Absent},
+	{Name: "authorizationInfo", Access: Absent},
+	{Name: "customSecurityAttributes", Access: Absent},
+	{Name: "hireDate", Access: Absent},
+	{Name: "isManagementRestricted", Access: Absent},
+	{Name: "isResourceAccount", Access: Absent},
+	{Name: "lastPasswordChangeDateTime", Access: Absent},
+	{Name: "legalAgeGroupClassification", Access: Absent},
+	{Name: "licenseAssignmentStates", Access: Absent},
+	{Name: "mailboxSettings", Access: Absent},
+	{Name: "manager", Access: Absent},
+	{Name: "manager@odata.bind", Access: Absent},
+	{Name: "onPremisesProvisioningErrors", Access: Absent},
+	{Name: "preferredDataLocation", Access: Absent},
+	{Name: "preferredName", Access: Absent},
+	{Name: "provisionedPlans", Access: Absent},
+	{Name: "securityIdentifier", Access: Absent},
+	{Name: "serviceProvisioningErrors", Access: Absent},
+	{Name: "signInActivity", Access: Absent},
+	{Name: "signInSessionsValidFromDateTime", Access: Absent},
 }
 
 // Properties whose shape has rules of its own.
@@ -152,7 +176,7 @@ func init() {
 }
 
 // Readable reports whether the simulator keeps a value that an answer can show.
-func (p *Property) Readable() bool { return p.Access != Delegated }
+func (p *Property) Readable() bool { return p.Access != Delegated && p.Access != Absent }
 
 // Empty is what an answer shows of a property nobody has set.
 func (p *Property) Empty() any {

@@ -121,6 +121,22 @@ func (p *Property) composite(raw any) (any, error) {
 
 // checkPassword reads a passwordProfile, of which nothing is kept.
 func checkPassword(fields map[string]any) error {
+	for name, v := range fields {
+		_, isText := v.(string)
+		_, isFlag := v.(bool)
+		switch name {
+		case "password":
+			if v != nil && !isText {
+				return fault.InvalidValue(name)
+			}
+		case "forceChangePasswordNextSignIn", "forceChangePasswordNextSignInWithMfa":
+			if v != nil && !isFlag {
+				return fault.InvalidValue(name)
+			}
+		default:
+			return invalidProperty(name)
+		}
+	}
 	if password, sent := fields["password"]; sent && (password == nil || password == "") {
 		return fault.BadRequest("The specified password does not comply with password complexity requirements. " +
 			"Please provide a different password.")

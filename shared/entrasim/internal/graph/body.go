@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -22,6 +23,10 @@ func (c *call) object() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.parse(data)
+}
+
+func (c *call) parse(data []byte) (map[string]any, error) {
 	mediaType, _, _ := mime.ParseMediaType(c.Header.Get("Content-Type"))
 	if len(data) > 0 && mediaType != "application/json" {
 		return nil, badRequest("Write requests (excluding DELETE) must contain the Content-Type header declaration of application/json.")
@@ -43,14 +48,35 @@ func (c *call) decode(into any) error {
 	if err != nil {
 		return err
 	}
+	return fillIn(object, into)
+}
+
+// decodeOptional does the same with a body that may be empty, of whatever announced length.
+func (c *call) decodeOptional(into any) error {
+	data, err := c.read()
+	if err != nil || len(data) == 0 {
+		return err
+	}
+	object, err := c.parse(data)
+	if err != nil {
+		return err
+	}
+	return fillIn(object, into)
+}
+
+func fillIn(object map[string]any, into any) error {
 	data, err := json.Marshal(object)
 	if err != nil {
 		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return badRequest("The request body is not valid: " + strings.TrimPrefix(err.Error(), "json: "))
+	err = d.Decode(into)
+	if mistyped := new(json.UnmarshalTypeError); errors.As(err, &mistyped) {
+		return badRequest("The value of property '" + mistyped.Field + "' is of the wrong type.")
+	}
+	if err != nil {
+		return badRequest("The request body is not valid: " + strings.TrimPrefix(err.Error(), "json: ") + ".")
 	}
 	return nil
 }

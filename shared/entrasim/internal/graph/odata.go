@@ -111,7 +111,8 @@ func (c *call) nextLink(after int64) string {
 	var kept []string
 	for part := range strings.SplitSeq(c.URL.RawQuery, "&") {
 		key, _, _ := strings.Cut(part, "=")
-		if name, err := url.QueryUnescape(key); part != "" && err == nil && !strings.EqualFold(name, "$skiptoken") {
+		name, err := url.QueryUnescape(key)
+		if part != "" && err == nil && !strings.EqualFold(strings.TrimPrefix(name, "$"), "skiptoken") {
 			kept = append(kept, part)
 		}
 	}

@@ -21,7 +21,7 @@ var (
 	createUsers   = permissions{"User.ReadWrite.All", "Directory.ReadWrite.All"}
 	updateUsers   = permissions{"User.ReadUpdate.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
 	deleteUsers   = permissions{"User.DeleteRestore.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
-	purgeUsers    = permissions{"User.DeleteRestore.All"}
+	restoreUsers  = permissions{"User.DeleteRestore.All"} // and purge them: no wider permission includes this one
 	invite        = permissions{"User.Invite.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
 	readApps      = append(permissions{"Application.Read.All", "Directory.Read.All"}, writeApps...)
 	writeApps     = permissions{"Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.ReadWrite.All"}
@@ -51,8 +51,8 @@ var routes = []route{
 	{"GET", "/directory/deletedItems/microsoft.graph.user", readUsers, (*Service).listDeleted},
 	{"GET", "/directory/deletedItems/{id}", readUsers, (*Service).getDeleted},
 	{"GET", "/directory/deletedItems/{id}/microsoft.graph.user", readUsers, (*Service).getDeleted},
-	{"DELETE", "/directory/deletedItems/{id}", purgeUsers, (*Service).purge},
-	{"POST", "/directory/deletedItems/{id}/restore", deleteUsers, (*Service).restore},
+	{"DELETE", "/directory/deletedItems/{id}", restoreUsers, (*Service).purge},
+	{"POST", "/directory/deletedItems/{id}/restore", restoreUsers, (*Service).restore},
 
 	{"GET", "/applications", readApps, (*Service).listApplications},
 	{"GET", "/applications(appId='{appId}')", readApps, (*Service).getApplication},

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"math"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,10 +147,8 @@ func (s *Service) restore(c *call) (answer, error) {
 		AutoReconcileProxyConflict bool   `json:"autoReconcileProxyConflict"`
 		NewUserPrincipalName       string `json:"newUserPrincipalName"`
 	}
-	if c.ContentLength != 0 && c.Body != http.NoBody {
-		if err := c.decode(&body); err != nil {
-			return answer{}, err
-		}
+	if err := c.decodeOptional(&body); err != nil {
+		return answer{}, err
 	}
 	u, err := c.dir.Restore(c.params["id"], directory.RestoreOptions(body))
 	if err != nil {

@@ -14,7 +14,8 @@ type delivery struct {
 	giveUp   time.Time // on the simulated clock; set by the first attempt
 }
 
-// lane delivers to one endpoint, one request at a time: whatever is due goes together.
+// lane delivers to one endpoint, one request at a time: whatever is due goes together. It lives as long as it has
+// something to deliver.
 type lane struct {
 	notifier *Notifier
 	endpoint string
@@ -38,13 +39,22 @@ func (l *lane) push(deliveries ...delivery) {
 	}
 }
 
-// run delivers until the notifier is closed.
+func (l *lane) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.pending) == 0
+}
+
+// run delivers until nothing is left or the notifier is closed.
 func (l *lane) run() {
 	for l.notifier.ctx.Err() == nil {
 		batch, pause := l.take(time.Now())
 		if len(batch) > 0 {
 			l.deliver(batch)
 			continue
+		}
+		if l.notifier.retire(l) {
+			return
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -73,7 +83,7 @@ func (l *lane) take(now time.Time) (batch []delivery, pause time.Duration) {
 	}
 	clear(l.pending[len(rest):])
 	l.pending = rest
-	if pause = time.Hour; len(rest) > 0 {
+	if len(rest) > 0 {
 		pause = rest[0].due.Sub(now)
 	}
 	return batch, pause

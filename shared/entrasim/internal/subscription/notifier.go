@@ -60,7 +60,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Notifier delivers notifications in the background: one lane per endpoint, so that none waits for another.
+// Notifier delivers notifications in the background: one lane per busy endpoint, so that none waits for another.
 type Notifier struct {
 	Options
 	now    func() time.Time
@@ -123,6 +123,17 @@ func (n *Notifier) enqueue(endpoint string, item notification) {
 	for range copies {
 		l.push(delivery{item: item, due: time.Now().Add(n.hold())})
 	}
+}
+
+// retire ends a lane with nothing to deliver, and tells whether it did.
+func (n *Notifier) retire(l *lane) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !l.idle() {
+		return false
+	}
+	delete(n.lanes, l.endpoint)
+	return true
 }
 
 // hold is how long a notification waits before its first attempt. n is locked.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 )
@@ -126,7 +127,7 @@ func (s *Subscription) check(now time.Time) error {
 			return invalid("Invalid changeType '%s'.", s.ChangeType)
 		}
 	}
-	if s.ClientState != nil && len(*s.ClientState) > maxClientState {
+	if s.ClientState != nil && utf8.RuneCountInString(*s.ClientState) > maxClientState {
 		return invalid("The clientState is longer than %d characters.", maxClientState)
 	}
 	if err := checkResource(s.Resource); err != nil {
