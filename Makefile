@@ -21,7 +21,7 @@ help: ## List the targets
 
 build: ## Build bin/tenantsync
 	@test -x $(BIN) || echo "the first build compiles the Microsoft Graph SDK: two to five minutes, once"
-	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) .
+	$(GO) build -ldflags '-s -w' -o $(BIN) .
 
 demo: build ## Watch two simulated tenants feed a third, and check the result
 	@$(BIN) demo
@@ -42,9 +42,9 @@ lint: ## Check format, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) $(NO_SDK)
 
-package: ## Stage and zip the function app in dist/azure
-	GOOS=linux GOARCH=amd64 $(GO) build -trimpath -ldflags '-s -w' -o bin/linux-amd64/tenantsync .
-	$(GO) run ./infra/package -binary bin/linux-amd64/tenantsync -out dist/azure -config $(or $(CONFIG),tenantsync.yaml)
+package: ## Stage and zip the function app in dist/azure (CONFIG=file: its tenantsync.yaml)
+	GOOS=linux GOARCH=amd64 $(GO) build -ldflags '-s -w' -o bin/linux-amd64/tenantsync .
+	$(GO) run ./infra/package -binary bin/linux-amd64/tenantsync -out dist/azure $(if $(CONFIG),-config "$(CONFIG)")
 
 clean: ## Remove what was built
 	rm -rf bin dist

@@ -114,7 +114,7 @@ func (h *Handler) wasAbsent(ctx context.Context, tenantID string) (bool, error) 
 }
 
 // Names of cursors: which subscription a route has caught up with, and when a tenant was last served.
-func routeCursor(r tenant.Route) string     { return "catch-up/" + r.Name }
+func routeCursor(r tenant.Route) string     { return "catch-up/" + r.Name + "/" + r.Target.ID }
 func presenceCursor(tenantID string) string { return "served/" + tenantID }
 
 func (h *Handler) lookAtEverybody(ctx context.Context, held subscription.Held, routes []tenant.Route) error {

@@ -141,7 +141,7 @@ func TestEverybodyIsLookedAtOncePerSubscription(t *testing.T) {
 func TestARouteThatIsNewCatchesUpByItself(t *testing.T) {
 	w, h := newBench(t)
 	run(t, h)
-	delete(w.cursors, "catch-up/us→woodgrove") // as if it had just been written into the configuration
+	delete(w.cursors, "catch-up/us→woodgrove/00000000-0000-4000-8000-000000000004") // as if it had just been written into the configuration
 	w.lookedAt()
 	run(t, h)
 	if got, want := w.lookedAt(), "u1 on us→woodgrove"; got != want {
@@ -293,7 +293,7 @@ func TestATenantThatFailsDoesNotHoldUpTheOthers(t *testing.T) {
 		if got, want := w.lookedAt(), "u1 on us→contoso, u1 on us→woodgrove"; got != want {
 			t.Errorf("looked at %s\nwant %s", got, want)
 		}
-		want := []string{"catch-up/us→contoso", "catch-up/us→woodgrove", "served/" + usID}
+		want := []string{"catch-up/us→contoso/00000000-0000-4000-8000-000000000003", "catch-up/us→woodgrove/00000000-0000-4000-8000-000000000004", "served/" + usID}
 		if got := slices.Sorted(maps.Keys(w.cursors)); !slices.Equal(got, want) {
 			t.Errorf("remembered %v\nwant %v", got, want)
 		}

@@ -1,6 +1,6 @@
 // Command package stages the function app the way Azure Functions looks for it, and zips it.
 //
-//	go run ./infra/package -binary bin/linux/tenantsync -out dist/azure [-config tenantsync.yaml]
+//	go run ./infra/package -binary bin/linux/tenantsync -out dist/azure [-config FILE]
 //
 // The Functions host finds a function.json only in folders directly beside host.json, so functions/<name>/function.json
 // becomes <name>/function.json; nothing else goes into those folders, because the host takes a lone extra file for a
@@ -21,32 +21,32 @@ import (
 func main() {
 	binary := flag.String("binary", "", "the program, built for linux")
 	out := flag.String("out", "dist/azure", "folder to stage in; its zip stands beside it")
-	config := flag.String("config", "tenantsync.yaml", "configuration to put beside host.json")
+	config := flag.String("config", "", "configuration to put beside host.json; default tenantsync.yaml, when there is one")
 	flag.Parse()
-	if err := run(*binary, *out, *config); err != nil {
+	if err := run(*binary, *out, *config, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "package:", err)
 		os.Exit(1)
 	}
 }
 
-func run(binary, out, config string) error {
+func run(binary, out, config string, stdout io.Writer) error {
 	if binary == "" {
 		return errors.New("no program given; use -binary")
 	}
-	if err := os.RemoveAll(out); err != nil {
+	if err := errors.Join(os.RemoveAll(out), os.RemoveAll(out+".zip")); err != nil {
 		return err
 	}
-	if err := stage(binary, out, config); err != nil {
+	if err := stage(binary, out, config, stdout); err != nil {
 		return err
 	}
 	if err := archive(out, out+".zip"); err != nil {
 		return err
 	}
-	fmt.Printf("staged %s and %s.zip\n", out, out)
-	return nil
+	_, err := fmt.Fprintf(stdout, "staged %s and %s.zip\n", out, out)
+	return err
 }
 
-func stage(binary, out, config string) error {
+func stage(binary, out, config string, stdout io.Writer) error {
 	if err := install("host.json", filepath.Join(out, "host.json"), 0o644); err != nil {
 		return err
 	}
@@ -66,10 +66,20 @@ func stage(binary, out, config string) error {
 			return err
 		}
 	}
-	err = install(config, filepath.Join(out, "tenantsync.yaml"), 0o644)
+	return stageConfig(config, filepath.Join(out, configName), stdout)
+}
+
+// configName is where the program looks for its configuration, beside host.json.
+const configName = "tenantsync.yaml"
+
+// stageConfig puts the configuration that was named in its place. When none was, there may be one here or not.
+func stageConfig(named, to string, stdout io.Writer) error {
+	if named != "" {
+		return install(named, to, 0o644)
+	}
+	err := install(configName, to, 0o644)
 	if errors.Is(err, fs.ErrNotExist) {
-		fmt.Printf("there is no %s: put one beside host.json before you deploy, or set TENANTSYNC_CONFIG\n", config)
-		return nil
+		_, err = fmt.Fprintf(stdout, "there is no %s: put one beside host.json before you deploy, or set TENANTSYNC_CONFIG\n", configName)
 	}
 	return err
 }

@@ -62,14 +62,18 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the bus: %w", err)
 	}
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	store, err := sqlitestore.Open(ctx, filepath.Join(c.DataDir, "tenantsync.db"))
+	store, err := openStore(ctx, c.DataDir)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, bus.Close(ctx))
 	}
 	return &App{Functions: functions.Table(handlers(c, o, directory, bus, store)), Bus: bus, Store: store}, nil
+}
+
+func openStore(ctx context.Context, folder string) (*sqlitestore.Store, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	return sqlitestore.Open(ctx, filepath.Join(folder, "tenantsync.db"))
 }
 
 // complete refuses what a host must have settled before.

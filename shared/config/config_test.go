@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +133,28 @@ environment: TENANTSYNC_GRAPH_ENDPOINT is "http://graph.example"; write an addre
 				t.Errorf("it says\n%s\nwant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestTheDocumentsNameOnlySettingsThatThereAre(t *testing.T) {
+	known := []string{EnvAuthorityHost, EnvGraphEndpoint, EnvClientID, EnvClientSecret, EnvManagedIdentity, EnvClientStateKey, EnvClientStateBefore,
+		EnvAdminKey, EnvPublicURL, EnvDataDir, EnvConfigFile, EnvBus, EnvBusNamespace, EnvBusIdentity,
+		"ServiceBusConnection__credential"} // for the Functions host alone
+	setting := regexp.MustCompile(`\b(TENANTSYNC_[A-Z_]+|ServiceBusConnection(__[A-Za-z]+)?)\b`)
+	for _, document := range []string{"../../README.md", "../../local.settings.json.example"} {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := setting.FindAllString(string(text), -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no setting", document)
+		}
+		for _, name := range named {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s names %s, which nothing reads", document, name)
+			}
+		}
 	}
 }
 

@@ -58,6 +58,7 @@ type story struct {
 	world       *World
 	directories map[tenant.Tenant]*directory
 	people      []*person
+	wrong       []string // what settle found last
 	watch       *watcher
 }
 
@@ -162,23 +163,30 @@ func (s *story) comeBack(ctx context.Context) error {
 		}
 	}
 	return each(ctx, back, func(ctx context.Context, p *person) error {
-		p.left, p.external = false, former[p.key()]
+		external, found := former[p.key()]
+		if !found {
+			return fmt.Errorf("%s left, and %s has no deleted external user of theirs", p.key(), Contoso.Name)
+		}
+		p.left, p.external = false, external
 		return s.directories[p.home].call(ctx, http.MethodPost, "/directory/deletedItems/"+p.id+"/restore", nil, nil)
 	})
 }
 
-// settle waits until the target is as it must be.
-func (s *story) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// settle waits until the target is as it must be; ErrWrong when it is not in time.
+func (s *story) settle(parent context.Context) error {
+	ctx, cancel := context.WithTimeout(parent, patience)
 	defer cancel()
 	for {
-		wrong := check(s.people, s.world.Graph.Users(Contoso.ID))
-		if len(wrong) == 0 {
+		s.wrong = check(s.people, s.world.Graph.Users(Contoso.ID))
+		if len(s.wrong) == 0 {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d things are not right after %s: %s", len(wrong), patience, strings.Join(wrong[:min(len(wrong), 5)], "; "))
+			if err := parent.Err(); err != nil {
+				return err
+			}
+			return fmt.Errorf("%w: %d things are wrong after %s", ErrWrong, len(s.wrong), patience)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -92,8 +92,17 @@ func (w *watcher) show(e provisioning.Entry, name string) {
 	case e.Outcome != "done":
 		fmt.Fprintf(w.out.To, "  %s  %s  %s  %s\n", w.paint(red, pad(e.Outcome, 8)), pad(name, 32), pad(e.Route, 26), e.Error)
 	default:
-		fmt.Fprintf(w.out.To, "  %s  %s  %s  %7.1f ms\n", w.paint(colors[e.Action], pad(string(e.Action), 8)), pad(name, 32), pad(e.Route, 26), milliseconds(took))
+		line := fmt.Sprintf("  %s  %s  %s  %7.1f ms  %s", w.paint(colors[e.Action], pad(string(e.Action), 8)), pad(name, 32), pad(e.Route, 26), milliseconds(took), changed(e))
+		fmt.Fprintln(w.out.To, strings.TrimRight(line, " "))
 	}
+}
+
+// changed names the attributes of an update.
+func changed(e provisioning.Entry) string {
+	if e.Action != provisioning.ActionUpdate {
+		return ""
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(strings.Join(e.Operations, ", "), "update "), ",", ", ")
 }
 
 func (w *watcher) chapter(title string) {
@@ -115,6 +124,9 @@ func (w *watcher) result(people []*person, wrong []string) {
 		if !p.left {
 			present++
 		}
+	}
+	if wrong == nil {
+		wrong = []string{} // in JSON a list, too
 	}
 	slices.Sort(w.journeys)
 	p50, p99 := milliseconds(quantile(w.journeys, 0.50)), milliseconds(quantile(w.journeys, 0.99))

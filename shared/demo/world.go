@@ -65,7 +65,7 @@ func Open(o WorldOptions) (*World, error) {
 		return nil, fmt.Errorf("make the simulated tenants: %w", err)
 	}
 	if err := w.Graph.Listen(loopback(o.GraphAddr)); err != nil {
-		return nil, fmt.Errorf("start the simulated tenants: %w", err)
+		return nil, fmt.Errorf("start the simulated tenants: %w", errors.Join(err, w.Graph.Close()))
 	}
 	w.bus, w.connection, err = standalone.EmbeddedBus(loopback(o.BusAddr), o.Log)
 	if err != nil {

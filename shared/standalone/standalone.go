@@ -87,7 +87,7 @@ func (h *Host) drain(server *http.Server, running *sync.WaitGroup, abort func())
 		<-done
 	}
 	if err != nil {
-		return fmt.Errorf("stop serving: %w", err)
+		return fmt.Errorf("stop serving: %w", errors.Join(err, server.Close()))
 	}
 	return nil
 }

@@ -143,9 +143,14 @@ func (t *Topology) named(path, name string) (Tenant, error) {
 }
 
 func (t *Topology) names() string {
-	names := make([]string, len(t.tenants))
-	for i, tn := range t.tenants {
-		names[i] = tn.Name
+	var names []string
+	for _, tn := range t.tenants {
+		if tn.Name != "" {
+			names = append(names, tn.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "(there is none yet)"
 	}
 	return strings.Join(names, ", ")
 }
