@@ -1,0 +1,246 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/app"
+	"github.com/tenantsync/tenantsync/shared/broker"
+	"github.com/tenantsync/tenantsync/shared/change"
+	"github.com/tenantsync/tenantsync/shared/config"
+	"github.com/tenantsync/tenantsync/shared/demo"
+	"github.com/tenantsync/tenantsync/shared/entrasim"
+	"github.com/tenantsync/tenantsync/shared/standalone"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+// clientStateKey is what the clientState of every subscription in process is derived from.
+const clientStateKey = "a key that has more than 32 characters"
+
+// distant makes Graph as far away as it really is, so that work on a user overlaps with what happens to the user meanwhile.
+type distant struct{ near http.RoundTripper }
+
+func (d distant) RoundTrip(r *http.Request) (*http.Response, error) {
+	time.Sleep(rand.N(20 * time.Millisecond))
+	return d.near.RoundTrip(r)
+}
+
+// house is the whole program in this process, as `tenantsync serve` puts it together, in a simulated world whose weather a
+// test can choose.
+type house struct {
+	graph   *entrasim.Server
+	bus     *broker.Server
+	program *app.App
+	url     string
+	sources []tenant.Tenant
+}
+
+// open starts a house. It ends with the test.
+func open(t *testing.T, weather entrasim.Notify, seed uint64) *house {
+	t.Helper()
+	h := &house{sources: []tenant.Tenant{demo.Mexico, demo.US}}
+	var err error
+	h.graph, err = entrasim.New(entrasim.Options{
+		Tenants: []entrasim.Tenant{{Name: demo.Mexico.Name, ID: demo.Mexico.ID, Domain: mexicoDomain},
+			{Name: demo.US.Name, ID: demo.US.ID, Domain: usDomain}, {Name: demo.Contoso.Name, ID: demo.Contoso.ID}},
+		App:        entrasim.App{ExtensionProperties: []string{"tenantsyncSource"}, HomeTenant: demo.Contoso.ID},
+		AutoRedeem: true, Notify: weather, Seed: seed,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.graph.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.graph.Close() })
+	h.bus = openBus(t, "127.0.0.1:0")
+	h.run(t)
+	eventually(t, patience, func() string {
+		for _, source := range h.sources {
+			if held, err := h.program.Store.Subscriptions(t.Context(), source.ID); err != nil || len(held) == 0 {
+				return fmt.Sprintf("%s is not watched yet (%v)", source.Name, err)
+			}
+		}
+		return ""
+	})
+	return h
+}
+
+// openBus starts a bus whose key is always the same, so that another can take its place.
+func openBus(t *testing.T, addr string) *broker.Server {
+	t.Helper()
+	bus, err := broker.New(broker.Options{
+		Queues: []broker.QueueConfig{{Name: change.QueueChanges, LockDuration: standalone.LockDuration, DuplicateDetectionWindow: time.Minute}},
+		Keys:   map[string]broker.Key{"test": {Secret: "secret", Listen: true, Send: true, Manage: true}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Listen(addr); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bus.Close() })
+	return bus
+}
+
+// run starts the program and its host.
+func (h *house) run(t *testing.T) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.url = "http://" + listener.Addr().String()
+	c := h.configure(t)
+	h.program, err = app.New(t.Context(), c, app.Options{Transport: distant{h.graph.Client().Transport}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	host := &standalone.Host{Functions: h.program.Functions, Receiver: h.program.Bus, Log: slog.New(slog.DiscardHandler)}
+	go func() { ended <- host.Run(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the host ended with: %v", err)
+		}
+		closing, done := context.WithTimeout(context.Background(), 5*time.Second)
+		defer done()
+		if err := h.program.Close(closing); err != nil {
+			t.Errorf("close the program: %v", err)
+		}
+	})
+}
+
+// configure loads a configuration as a user's is loaded.
+func (h *house) configure(t *testing.T) *config.Config {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString("tenants:\n")
+	for _, tn := range append(slices.Clone(h.sources), demo.Contoso) {
+		fmt.Fprintf(&text, "- {name: %s, id: %s}\n", tn.Name, tn.ID)
+	}
+	text.WriteString("routes:\n")
+	for _, source := range h.sources {
+		fmt.Fprintf(&text, "- {source: %s, target: %s}\n", source.Name, demo.Contoso.Name)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tenantsync.yaml")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		config.EnvAuthorityHost: h.graph.URL(), config.EnvGraphEndpoint: h.graph.URL(),
+		config.EnvClientID: h.graph.App().ID, config.EnvClientSecret: h.graph.App().Secret,
+		config.EnvBus: h.bus.ConnectionString("test"), config.EnvPublicURL: h.url,
+		config.EnvDataDir: dir, config.EnvClientStateKey: clientStateKey,
+	}
+	c, err := config.Load(file, func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// directory signs in to a tenant of the house.
+func (h *house) directory(t *testing.T, of tenant.Tenant) *directory {
+	t.Helper()
+	d, err := signIn(h.graph.Client(), h.graph.URL(), h.graph.URL(), of.Name, h.graph.App().ID, h.graph.App().Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// calm is how long everything must have been right to be believed: notifications that are held back for another order are
+// out by then.
+const calm = 200 * time.Millisecond
+
+// soon bounds the wait for the work itself. It is under the time after which a second look would heal what a first one
+// missed, so that a miss is seen here.
+const soon = 20 * time.Second
+
+// settles waits until everything is right and stays so.
+func (h *house) settles(t *testing.T) time.Duration {
+	t.Helper()
+	var since time.Time
+	return eventually(t, soon, func() string {
+		wrong := h.wrong()
+		switch {
+		case wrong != "":
+			since = time.Time{}
+			return wrong
+		case since.IsZero():
+			since = time.Now()
+		}
+		if time.Since(since) < calm {
+			return "everything is right, but not for long"
+		}
+		return ""
+	}) - calm
+}
+
+// followed are the properties by which a person is recognized in the target.
+var followed = []string{"displayName", "department", "jobTitle", "mail", "accountEnabled"}
+
+// wrong compares the target with the sources: whoever is in a source has one external user, equal in what is followed;
+// nobody else has one; and nobody ever had two, not even one that is deleted by now. Nothing is right while a change
+// waits on the bus or is a dead letter; scheduled ones are only second looks.
+func (h *house) wrong() string {
+	counts, err := h.bus.Counts(change.QueueChanges)
+	if err != nil {
+		return err.Error()
+	}
+	if counts.Active > 0 || counts.DeadLettered > 0 {
+		return fmt.Sprintf("the bus still holds %+v", counts)
+	}
+	app := h.graph.App()
+	keyOf := func(u map[string]any) any {
+		return u["extension_"+strings.ReplaceAll(app.ID, "-", "")+"_tenantsyncSource"]
+	}
+	ever, live := map[any]int{}, map[any]map[string]any{}
+	for _, u := range h.graph.DeletedUsers(demo.Contoso.ID) {
+		ever[keyOf(u)]++
+	}
+	for _, u := range h.graph.Users(demo.Contoso.ID) {
+		if u["creationType"] == "Invitation" {
+			ever[keyOf(u)]++
+			live[keyOf(u)] = u
+		}
+	}
+	for key, n := range ever {
+		if n > 1 {
+			return fmt.Sprintf("%d external users were made for %v", n, key)
+		}
+	}
+	for _, source := range h.sources {
+		for _, u := range h.graph.Users(source.ID) {
+			key := source.ID + "/" + fmt.Sprint(u["id"])
+			if live[key] == nil {
+				return "there is no external user of " + key
+			}
+			for _, name := range followed {
+				if !reflect.DeepEqual(u[name], live[key][name]) {
+					return fmt.Sprintf("%s of %s is %v, want %v", name, key, live[key][name], u[name])
+				}
+			}
+			delete(live, key)
+		}
+	}
+	if len(live) > 0 {
+		return fmt.Sprintf("%d external users belong to nobody", len(live))
+	}
+	return ""
+}
