@@ -193,7 +193,7 @@ func (a *app) resolve(b *binding) error {
 			return errors.New("serviceBusTrigger names no queue")
 		}
 		if a.settings.connection(b.Connection) == "" {
-			return fmt.Errorf("connection string '%s' of Service Bus does not exist. Make sure that it is a defined App Setting", b.Connection)
+			return fmt.Errorf("the Service Bus connection string '%s' does not exist. Make sure that it is a defined App Setting", b.Connection)
 		}
 	}
 	return nil

@@ -42,7 +42,11 @@ func TestMain(m *testing.M) {
 		}
 	}
 	fmt.Println("in", cwd(), "with", os.Args[1:])
-	panic(azfn.Serve(context.Background(), os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT"), handler))
+	listener, err := azfn.Listen(context.Background(), os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT"))
+	if err != nil {
+		panic(err)
+	}
+	panic(azfn.Serve(context.Background(), listener, handler))
 }
 
 func cwd() string {
