@@ -3,7 +3,6 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -87,26 +86,31 @@ func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change
 	case outcome.Terminal:
 		err = h.Bus.DeadLetter(ctx, d, o.Code, o.Err.Error())
 	}
-	attrs := []any{"route", c.Route, "user", c.User, "message", d.MessageID, "delivery", d.DeliveryCount,
-		"outcome", o.Kind.String(), "ms", h.Now().Sub(started).Milliseconds()}
-	level := slog.LevelInfo
-	if o.Kind == outcome.Retry {
-		level = slog.LevelWarn
-	}
-	if o.Err != nil {
-		attrs = append(attrs, "code", o.Code, "attempt", c.Attempt, "error", o.Err)
-	}
 	if err != nil {
 		err = fmt.Errorf("settle message %s as %s: %w", d.MessageID, o.Kind, err)
 	}
-	if o.Kind == outcome.Terminal || err != nil {
-		level = slog.LevelError
+	h.log(ctx, d, c, o, err, h.Now().Sub(started))
+	return err
+}
+
+// log writes the one line of a delivery: ids and the outcome, never names or addresses.
+func (h *Handler) log(ctx context.Context, d change.Delivery, c change.Change, o outcome.Outcome, settlement error, took time.Duration) {
+	level := slog.LevelInfo
+	attrs := []any{"route", c.Route, "user", c.User, "message", d.MessageID, "delivery", d.DeliveryCount,
+		"outcome", o.Kind.String(), "ms", took.Milliseconds()}
+	if o.Err != nil {
+		attrs = append(attrs, "code", o.Code, "attempt", c.Attempt, "error", o.Err)
 	}
-	if err != nil {
-		attrs = append(attrs, "settlement", errors.Unwrap(err))
+	switch {
+	case settlement != nil:
+		level = slog.LevelError
+		attrs = append(attrs, "settlement", settlement)
+	case o.Kind == outcome.Terminal:
+		level = slog.LevelError
+	case o.Kind == outcome.Retry:
+		level = slog.LevelWarn
 	}
 	h.Log.Log(ctx, level, "provision", attrs...)
-	return err
 }
 
 // spread adds up to a quarter to a delay, so that those who were told to wait together do not come back together.
