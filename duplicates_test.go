@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/demo"
 	"github.com/tenantsync/tenantsync/shared/entrasim"
 	"github.com/tenantsync/tenantsync/shared/subscription"
@@ -108,18 +109,22 @@ func TestChangesOfOneUserAtTheSameTimeMakeOneExternalUser(t *testing.T) {
 	}
 }
 
-// notify posts one notification as Graph does and returns the status and how long the answer took.
-func (h *house) notify(t *testing.T, userID string) (status int, took time.Duration) {
+// notify posts a notification for each user as Graph does and returns the status and how long the answer took.
+func (h *house) notify(t *testing.T, userIDs ...string) (status int, took time.Duration) {
 	t.Helper()
 	held, err := h.program.Store.Subscriptions(t.Context(), demo.US.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(map[string]any{"value": []any{map[string]any{
-		"subscriptionId": held[0].ID, "tenantId": demo.US.ID, "changeType": "updated", "resource": "Users/" + userID,
-		"clientState":  subscription.Secret([]byte(clientStateKey), demo.US.ID),
-		"resourceData": map[string]any{"@odata.type": "#Microsoft.Graph.User", "@odata.id": "Users/" + userID, "id": userID},
-	}}})
+	var items []any
+	for _, id := range userIDs {
+		items = append(items, map[string]any{
+			"subscriptionId": held[0].ID, "tenantId": demo.US.ID, "changeType": "updated", "resource": "Users/" + id,
+			"clientState":  subscription.Secret([]byte(clientStateKey), demo.US.ID),
+			"resourceData": map[string]any{"@odata.type": "#Microsoft.Graph.User", "@odata.id": "Users/" + id, "id": id},
+		})
+	}
+	body, err := json.Marshal(map[string]any{"value": items})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,4 +176,29 @@ func TestWhileTheBusIsDownNotifyAnswers503InTimeAndNothingIsLost(t *testing.T) {
 	// Graph delivers again what was answered with 503.
 	arrived := h.settles(t)
 	t.Logf("with the bus back: 202 after %s, who joined meanwhile is there %s later", back.Round(time.Millisecond), arrived.Round(time.Millisecond))
+}
+
+func TestAThousandNotificationsInOnePostAreAllOnTheBus(t *testing.T) {
+	t.Parallel()
+	h := open(t, entrasim.Notify{}, 1)
+	strangers := make([]string, 1000)
+	for i := range strangers {
+		strangers[i] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
+	}
+	status, took := h.notify(t, strangers...)
+	if status != http.StatusAccepted {
+		t.Errorf("notify answers %d, want 202", status)
+	}
+	t.Logf("%d notifications: %d after %s", len(strangers), status, took.Round(time.Millisecond))
+	// Nobody knows these users, so that each of their changes ends up waiting for another look.
+	eventually(t, patience, func() string {
+		counts, err := h.bus.Counts(change.QueueChanges)
+		if err != nil {
+			return err.Error()
+		}
+		if counts.Active > 0 || counts.Scheduled != len(strangers) {
+			return fmt.Sprintf("the bus holds %+v, want %d scheduled", counts, len(strangers))
+		}
+		return ""
+	})
 }
