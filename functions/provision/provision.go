@@ -93,9 +93,10 @@ func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change
 	return err
 }
 
-// log writes the one line of a delivery: ids and the outcome, never names or addresses.
+// log writes the line of a delivery: ids and the outcome, never names or addresses. What was done for the user is the
+// journal's to say, so that only a failure is worth a line above debug.
 func (h *Handler) log(ctx context.Context, d change.Delivery, c change.Change, o outcome.Outcome, settlement error, took time.Duration) {
-	level := slog.LevelInfo
+	level := slog.LevelDebug
 	attrs := []any{"route", c.Route, "user", c.User, "message", d.MessageID, "delivery", d.DeliveryCount,
 		"outcome", o.Kind.String(), "ms", took.Milliseconds()}
 	if o.Err != nil {

@@ -104,7 +104,7 @@ func newBench(t *testing.T, result error) *bench {
 	}
 	b := &bench{bus: &bus{locked: map[[16]byte]bool{token: true}, unavailable: map[string]error{}}, work: &work{err: result}}
 	b.handler = &provision.Handler{Topology: topology, Reconciler: b.work, Bus: b.bus, Now: func() time.Time { return now },
-		Jitter: func() float64 { return 0 }, Log: slog.New(slog.NewTextHandler(&b.logs, nil))}
+		Jitter: func() float64 { return 0 }, Log: slog.New(slog.NewTextHandler(&b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	return b
 }
 
@@ -311,8 +311,8 @@ func TestTheLogHasOneLinePerMessageAndIDsOnly(t *testing.T) {
 		result error
 		level  string
 	}{
-		{nil, "INFO"},
-		{outcome.LaterAfter(time.Second, errGraph), "INFO"},
+		{nil, "DEBUG"},
+		{outcome.LaterAfter(time.Second, errGraph), "DEBUG"},
 		{outcome.RetryAfter(0, "graph unavailable", errGraph), "WARN"},
 		{outcome.Fail("ambiguous match", errGraph), "ERROR"},
 	} {

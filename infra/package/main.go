@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 func main() {
@@ -79,7 +80,7 @@ func stageConfig(named, to string, stdout io.Writer) error {
 	}
 	err := install(configName, to, 0o644)
 	if errors.Is(err, fs.ErrNotExist) {
-		_, err = fmt.Fprintf(stdout, "there is no %s: put one beside host.json before you deploy, or set TENANTSYNC_CONFIG\n", configName)
+		_, err = fmt.Fprintf(stdout, "there is no %s, so the package holds none: name one with CONFIG=FILE, or set TENANTSYNC_CONFIG where it runs\n", configName)
 	}
 	return err
 }
@@ -97,6 +98,9 @@ func install(from, to string, mode fs.FileMode) error {
 	}
 	return os.Chmod(to, mode) // whatever the umask says
 }
+
+// epoch is the first moment a zip can name. All files have it, so that the same content makes the same zip.
+var epoch = time.Date(1980, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // archive zips a folder, with modes and in a fixed order.
 func archive(folder, to string) (err error) {
@@ -124,7 +128,7 @@ func add(w *zip.Writer, folder, path string, entry fs.DirEntry) error {
 	if err != nil {
 		return err
 	}
-	header := &zip.FileHeader{Name: filepath.ToSlash(name), Method: zip.Deflate}
+	header := &zip.FileHeader{Name: filepath.ToSlash(name), Method: zip.Deflate, Modified: epoch}
 	header.SetMode(info.Mode())
 	to, err := w.CreateHeader(header)
 	if err != nil {

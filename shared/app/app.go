@@ -60,7 +60,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 	bus, err := servicebus.Open(servicebus.Options{ConnectionString: c.Bus.ConnectionString, Namespace: c.Bus.Namespace,
 		ManagedIdentityClientID: c.Bus.ManagedIdentityClientID, Logger: o.Log})
 	if err != nil {
-		return nil, fmt.Errorf("open the bus: %w", err)
+		return nil, config.Mistake{File: "environment", Text: config.EnvBus + ": " + err.Error()}
 	}
 	store, err := openStore(ctx, c.DataDir)
 	if err != nil {
@@ -109,7 +109,7 @@ func openGraph(c config.Graph, o Options) (*graph.Graph, error) {
 }
 
 func handlers(c *config.Config, o Options, directory *graph.Graph, bus *servicebus.Bus, store *sqlitestore.Store) functions.Handlers {
-	var journal provisioning.Journal = store
+	var journal provisioning.Journal = logged{store, o.Log}
 	if o.Journal != nil {
 		journal = o.Journal(journal)
 	}

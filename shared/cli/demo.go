@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -31,12 +33,21 @@ func (p Program) demo(ctx context.Context, keep, asJSON bool) error {
 	if live && !asJSON {
 		fmt.Fprint(p.Stdout, picture)
 	}
+	dir, err := os.MkdirTemp("", "tenantsync-kept-")
+	if err != nil {
+		return fmt.Errorf("make a folder for --keep: %w", err)
+	}
+	defer os.RemoveAll(dir)
 	return demo.Run(ctx, demo.Options{
 		Output: demo.Output{To: p.Stdout, JSON: asJSON, Color: color, Live: live},
 		Log:    slog.New(slog.DiscardHandler),
 		Keep:   keep,
-		Kept: func(w *demo.World) {
-			fmt.Fprintf(p.Stderr, "\nstill running; Microsoft Graph of the simulated tenants is at %s (Ctrl-C ends it)\n", w.Graph.URL())
+		Kept: func(w *demo.World) error {
+			if err := writeWorld(w, dir); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.Stderr, "\nstill running; for other clients of the simulated Microsoft Graph: . %s (Ctrl-C ends it)\n", filepath.Join(dir, envFile))
+			return nil
 		},
 	})
 }

@@ -37,7 +37,7 @@ Without a bus (ServiceBusConnection), an embedded one is started, which keeps it
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.serve(c.Context(), o) },
 	}
-	c.Flags().StringVar(&o.config, "config", "tenantsync.yaml", "configuration `file`: tenants and routes")
+	c.Flags().StringVar(&o.config, "config", p.configFile("."), "configuration `file`: tenants and routes")
 	c.Flags().StringVar(&o.data, "data", "", "`folder` for links, journal and keys; made when missing")
 	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:7071", "`address` to listen on")
 	c.Flags().StringVar(&o.publicURL, "public-url", "", "`URL` under which Graph reaches this process; default http:// and the address")
@@ -100,6 +100,14 @@ func end(ctx context.Context, program *app.App, log *slog.Logger) error {
 	return err
 }
 
+// configFile is the configuration's path when the command line names none.
+func (p Program) configFile(folder string) string {
+	if path := p.Getenv(config.EnvConfigFile); path != "" {
+		return path
+	}
+	return filepath.Join(folder, "tenantsync.yaml")
+}
+
 // Handler serves the Functions host on a port and returns the exit code. It never returns 0: the host does not start
 // a handler again that ended with 0.
 func (p Program) Handler(ctx context.Context, port string) int {
@@ -111,11 +119,7 @@ func (p Program) Handler(ctx context.Context, port string) int {
 }
 
 func (p Program) handle(ctx context.Context, port string) error {
-	path := p.Getenv(config.EnvConfigFile)
-	if path == "" {
-		path = filepath.Join(p.Getenv("FUNCTIONS_APP_ROOT_PATH"), "tenantsync.yaml")
-	}
-	c, err := config.Load(path, p.Getenv)
+	c, err := config.Load(p.configFile(p.Getenv("FUNCTIONS_APP_ROOT_PATH")), p.Getenv)
 	if err != nil {
 		return err
 	}
@@ -133,5 +137,6 @@ func (p Program) handle(ctx context.Context, port string) error {
 	if err != nil {
 		return errors.Join(err, ln.Close(), end(ctx, program, log))
 	}
+	log.InfoContext(ctx, "serving the Functions host", "publicURL", c.PublicURL, "routes", len(c.Topology.Routes()))
 	return errors.Join(azfn.Serve(ctx, ln, handler), end(ctx, program, log))
 }

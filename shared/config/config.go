@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"os"
 	"sort"
@@ -32,11 +33,11 @@ type Config struct {
 // CheckPublicURL refuses a public URL that Graph could not call. Its error is a Mistake.
 func (c *Config) CheckPublicURL() error {
 	u, err := url.Parse(c.PublicURL)
-	if err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+	if err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || u.Scheme == "http" && net.ParseIP(u.Hostname()).IsLoopback()) {
 		return nil
 	}
 	return Mistake{File: "environment", Text: fmt.Sprintf(
-		"%q is no address that Graph can reach; set %s to one such as https://sync.contoso.com", c.PublicURL, EnvPublicURL)}
+		"%q is no address that Graph can reach; set %s (or --public-url) to one such as https://sync.contoso.com, without a path", c.PublicURL, EnvPublicURL)}
 }
 
 // Graph says where Microsoft Graph is and who we are there.

@@ -22,7 +22,7 @@ type Options struct {
 	Output Output
 	// Keep leaves everything running after the story until ctx ends; Kept is then told where.
 	Keep bool
-	Kept func(w *World)
+	Kept func(w *World) error
 	Log  *slog.Logger
 }
 
@@ -58,7 +58,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if o.Keep {
-		o.Kept(world)
+		if err := o.Kept(world); err != nil {
+			return err
+		}
 		<-ctx.Done()
 	}
 	return nil

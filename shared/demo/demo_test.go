@@ -121,13 +121,13 @@ func TestWhatAPersonSeesIsAligned(t *testing.T) {
 	play(Output{To: &out, Live: true})
 	want := `
 two join
-  create    Zoë Núñez                         fabrikam-us→contoso            12.0 ms
-  create    Bo Li                             fabrikam-us→contoso             8.0 ms
-  retry     Zoë Núñez                         fabrikam-us→contoso         why
+  create    Zoë Núñez                     fabrikam-us→contoso        12.0 ms
+  create    Bo Li                         fabrikam-us→contoso         8.0 ms
+  retry     Zoë Núñez                     fabrikam-us→contoso      why
 
 2 journeys: 2 create
 from notification to the external user being right: half within 12.0 ms, 99 % within 12.0 ms
-right: every one of the 1 external users that must be in contoso is there, with the right attributes, and no other
+right: all 1 external users that must be in contoso are there, as they must be, and no other
 `
 	if out.String() != want {
 		t.Errorf("it shows%s\nwant%s", out.String(), want)

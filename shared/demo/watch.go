@@ -90,19 +90,29 @@ func (w *watcher) show(e provisioning.Entry, name string) {
 			"outcome": e.Outcome, "reason": e.Reason, "ms": milliseconds(took)})
 	case !w.out.Live && e.Outcome == "done":
 	case e.Outcome != "done":
-		fmt.Fprintf(w.out.To, "  %s  %s  %s  %s\n", w.paint(red, pad(e.Outcome, 8)), pad(name, 32), pad(e.Route, 26), e.Error)
+		fmt.Fprintf(w.out.To, "  %s  %s  %s  %s\n", w.paint(red, pad(e.Outcome, 8)), pad(name, nameWidth), pad(e.Route, routeWidth), e.Error)
 	default:
-		line := fmt.Sprintf("  %s  %s  %s  %7.1f ms  %s", w.paint(colors[e.Action], pad(string(e.Action), 8)), pad(name, 32), pad(e.Route, 26), milliseconds(took), changed(e))
+		line := fmt.Sprintf("  %s  %s  %s  %6.1f ms  %s", w.paint(colors[e.Action], pad(string(e.Action), 8)), pad(name, nameWidth), pad(e.Route, routeWidth), milliseconds(took), changed(e))
 		fmt.Fprintln(w.out.To, strings.TrimRight(line, " "))
 	}
 }
+
+// Widths of the columns: with the others they fit into 100.
+const (
+	nameWidth  = 28
+	routeWidth = 23
+)
 
 // changed names the attributes of an update.
 func changed(e provisioning.Entry) string {
 	if e.Action != provisioning.ActionUpdate {
 		return ""
 	}
-	return strings.ReplaceAll(strings.TrimPrefix(strings.Join(e.Operations, ", "), "update "), ",", ", ")
+	names := strings.Split(strings.TrimPrefix(strings.Join(e.Operations, ","), "update "), ",")
+	if len(names) > 2 {
+		return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (w *watcher) chapter(title string) {
@@ -141,7 +151,7 @@ func (w *watcher) result(people []*person, wrong []string) {
 		fmt.Fprintf(w.out.To, "  %s %s\n", w.paint(red, "wrong:"), line)
 	}
 	if len(wrong) == 0 {
-		fmt.Fprintf(w.out.To, "%s every one of the %d external users that must be in %s is there, with the right attributes, and no other\n",
+		fmt.Fprintf(w.out.To, "%s all %d external users that must be in %s are there, as they must be, and no other\n",
 			w.paint(green, "right:"), present, Contoso.Name)
 	}
 }

@@ -71,14 +71,21 @@ var jobs = []struct {
 	{"Sales", []string{"Account Executive", "Sales Manager", "Sales Engineer"}},
 }
 
+// sameName bounds how often somebody gets another name because theirs is taken: in a crowd of thousands some share one.
+const sameName = 20
+
 // People makes up n people, half of them in Mexico and half in the United States. The same seed makes the same people, and
 // the first of a longer list are those of a shorter one.
 func People(seed uint64, n int) []Person {
 	r := rand.New(rand.NewPCG(seed, 0x70656f706c65))
-	taken := map[string]int{}
+	taken, names := map[string]int{}, map[string]bool{}
 	people := make([]Person, n)
 	for i := range people {
 		people[i] = newPerson(r, countries[i%len(countries)], i)
+		for try := 0; names[people[i].DisplayName] && try < sameName; try++ {
+			people[i] = newPerson(r, countries[i%len(countries)], i)
+		}
+		names[people[i].DisplayName] = true
 		nickname := &people[i].MailNickname
 		if taken[*nickname]++; taken[*nickname] > 1 {
 			*nickname = fmt.Sprintf("%s%d", *nickname, taken[*nickname])

@@ -167,7 +167,7 @@ var signInAdvice = map[string]string{
 // signInFailed says why there is no token. It is always tried again: a person can put it right while the change waits.
 func (t *tenant) signInFailed(what string, failed *azidentity.AuthenticationFailedError) error {
 	if failed.RawResponse == nil {
-		return outcome.RetryAfter(0, codeUnreachable, fmt.Errorf("%s: sign in: no answer of the authority: %s", what, firstLine(failed.Error())))
+		return outcome.RetryAfter(0, codeUnreachable, fmt.Errorf("%s: sign in: no answer of the authority: %s", what, oneLine(failed.Error())))
 	}
 	status := failed.RawResponse.StatusCode
 	if status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
@@ -197,3 +197,6 @@ func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return strings.TrimSpace(line)
 }
+
+// oneLine is text without its line breaks: the sign-in library names the cause on a line of its own.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -48,7 +48,7 @@ func planOne(w Wanted, have []Held, now time.Time) Step {
 		s.Kind, s.Reason = Create, "there is none"
 		return s
 	case held.Fingerprint == "":
-		s.Kind, s.Reason = Recreate, "it was not made with this data, so its clientState is not known"
+		s.Kind, s.Reason = Recreate, "it was not made with this data: another installation uses this app registration, or the data was lost"
 	case held.Fingerprint != Fingerprint(w.Secret):
 		s.Kind, s.Reason = Recreate, "the clientState has changed"
 	case held.NotificationURL != w.NotificationURL:

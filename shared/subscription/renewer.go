@@ -50,8 +50,11 @@ func (r *Renewer) tenant(ctx context.Context, source tenant.Tenant) (Held, error
 		return Held{}, fmt.Errorf("%s, because %s: %w", step.Kind, step.Reason, err)
 	}
 	level := slog.LevelInfo
-	if step.Kind == Keep {
+	switch step.Kind {
+	case Keep:
 		level = slog.LevelDebug
+	case Recreate:
+		level = slog.LevelWarn
 	}
 	r.Log.Log(ctx, level, "subscription", "tenant", source.ID, "step", step.Kind, "reason", step.Reason,
 		"subscription", held.ID, "expires", held.ExpiresAt)
