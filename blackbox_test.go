@@ -145,16 +145,7 @@ func TestServeKilledInABurstAndStartedAgainEndsRight(t *testing.T) {
 	first := s.serve(t)
 	source, target := s.directory(t, "fabrikam-us"), s.directory(t, "contoso")
 	people := crowd(17, 40, usDomain)
-	joined := make(chan error, 1)
-	go func() {
-		joined <- all(people, func(_ int, person map[string]any) error { _, err := source.join(person); return err })
-	}()
-	eventually(t, patience, func() string {
-		if users, err := target.external(); err != nil || len(users) < 5 {
-			return fmt.Sprintf("%d external users, %v; the burst has not begun", len(users), err)
-		}
-		return ""
-	})
+	joined := burst(t, source, target, people)
 	first.kill()
 	before, err := target.external()
 	if err != nil {

@@ -262,3 +262,19 @@ func all[T any](items []T, do func(i int, item T) error) error {
 	group.Wait()
 	return errors.Join(errs...)
 }
+
+// burst lets people join at once and returns when the first of them are in the target; the channel tells when all have joined.
+func burst(t *testing.T, source, target *directory, people []map[string]any) (joined <-chan error) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- all(people, func(_ int, person map[string]any) error { _, err := source.join(person); return err })
+	}()
+	eventually(t, patience, func() string {
+		if users, err := target.external(); err != nil || len(users) < 5 {
+			return fmt.Sprintf("%d external users, %v; the burst has not begun", len(users), err)
+		}
+		return ""
+	})
+	return ended
+}

@@ -85,16 +85,7 @@ func TestAHandlerKilledInABurstIsStartedAgainAndEndsRight(t *testing.T) {
 	host := functionApp(t, s, azfntest.HTTPAsConfigured)
 	source, target := s.directory(t, "fabrikam-mexico"), s.directory(t, "contoso")
 	people := crowd(29, 40, mexicoDomain)
-	joined := make(chan error, 1)
-	go func() {
-		joined <- all(people, func(_ int, person map[string]any) error { _, err := source.join(person); return err })
-	}()
-	eventually(t, patience, func() string {
-		if users, err := target.external(); err != nil || len(users) < 5 {
-			return fmt.Sprintf("%d external users, %v; the burst has not begun", len(users), err)
-		}
-		return ""
-	})
+	joined := burst(t, source, target, people)
 	if err := host.Kill(); err != nil {
 		t.Fatal(err)
 	}

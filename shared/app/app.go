@@ -60,7 +60,11 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 	bus, err := servicebus.Open(servicebus.Options{ConnectionString: c.Bus.ConnectionString, Namespace: c.Bus.Namespace,
 		ManagedIdentityClientID: c.Bus.ManagedIdentityClientID, Logger: o.Log})
 	if err != nil {
-		return nil, config.Mistake{File: "environment", Text: config.EnvBus + ": " + err.Error()}
+		setting := config.EnvBus
+		if c.Bus.Namespace != "" {
+			setting = config.EnvBusNamespace
+		}
+		return nil, config.Mistake{File: "environment", Text: setting + ": " + err.Error()}
 	}
 	store, err := openStore(ctx, c.DataDir)
 	if err != nil {

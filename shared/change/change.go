@@ -36,7 +36,7 @@ type Change struct {
 	Cause Cause  `json:"cause"`
 	// Key is the same for two deliveries of the same event and differs between events, and between the copies of a message.
 	Key string `json:"key"`
-	// Deleted: Graph said the user is gone for good. A claim to verify, not a fact.
+	// Deleted: Graph said the user is gone for good, or lists everybody but them. A claim to verify, not a fact.
 	Deleted bool `json:"deleted,omitempty"`
 	// EventAt is when Graph says it happened; zero when nobody said.
 	EventAt time.Time `json:"eventAt,omitzero"`

@@ -33,20 +33,21 @@ func (p Program) demo(ctx context.Context, keep, asJSON bool) error {
 	if live && !asJSON {
 		fmt.Fprint(p.Stdout, picture)
 	}
-	dir, err := os.MkdirTemp("", "tenantsync-kept-")
-	if err != nil {
-		return fmt.Errorf("make a folder for --keep: %w", err)
-	}
-	defer os.RemoveAll(dir)
+	var kept string // folder of what other clients need, once there is one
+	defer func() { os.RemoveAll(kept) }()
 	return demo.Run(ctx, demo.Options{
 		Output: demo.Output{To: p.Stdout, JSON: asJSON, Color: color, Live: live},
 		Log:    slog.New(slog.DiscardHandler),
 		Keep:   keep,
 		Kept: func(w *demo.World) error {
-			if err := writeWorld(w, dir); err != nil {
+			var err error
+			if kept, err = os.MkdirTemp("", "tenantsync-kept-"); err != nil {
+				return fmt.Errorf("make a folder for --keep: %w", err)
+			}
+			if err := writeWorld(w, kept); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.Stderr, "\nstill running; for other clients of the simulated Microsoft Graph: . %s (Ctrl-C ends it)\n", filepath.Join(dir, envFile))
+			fmt.Fprintf(p.Stderr, "\nstill running; for other clients of the simulated Microsoft Graph: . %s (Ctrl-C ends it)\n", filepath.Join(kept, envFile))
 			return nil
 		},
 	})
