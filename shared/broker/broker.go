@@ -26,45 +26,18 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-
-	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
 )
 
-// QueueConfig describes one queue. Zero fields take Service Bus's defaults.
-type QueueConfig struct {
-	// Name is matched without regard to case. It consists of letters, digits and . - _ / and neither starts nor ends
-	// with /.
-	Name string
-	// LockDuration is how long a receiver holds a message; default 1 minute. Service Bus allows 5 seconds to 5 minutes;
-	// the broker allows any duration from 1 millisecond to 5 minutes, so that tests of lock expiry need not wait.
-	LockDuration time.Duration
-	// MaxDeliveryCount is the number of failed deliveries (abandoned, or lock expired) after which a message becomes a
-	// dead letter; default 10.
-	MaxDeliveryCount int
-	// DuplicateDetectionWindow is how long the id of a message is remembered; a message with the same id is accepted
-	// and dropped within it. 0 turns detection off.
-	DuplicateDetectionWindow time.Duration
-	// DefaultTTL limits the life of every message, which may ask for less; 0 is forever.
-	DefaultTTL time.Duration
-	// DeadLetterOnExpiration makes an expired message a dead letter instead of dropping it.
-	DeadLetterOnExpiration bool
-}
+// defaultIdleTimeout ends connections that are silent.
+const defaultIdleTimeout = 2 * time.Minute
 
-const (
-	defaultLockDuration     = time.Minute
-	maxLockDuration         = 5 * time.Minute
-	defaultMaxDeliveryCount = 10
-	defaultIdleTimeout      = 2 * time.Minute
-)
-
-// Key is a shared access key and what it allows. Manage includes both other rights.
-type Key struct {
-	Secret               string
-	Listen, Send, Manage bool
-}
-
-// Options configure a Server. Only Queues is required; without Keys no client can do anything.
+// Options configure a Server. Without Keys no client can do anything.
 type Options struct {
+	// Dir is where the queues are kept; it is made if it is not there, and one server can use it at a time. Without it
+	// they are in memory only.
+	Dir string
+	// Queues are made at the start. In a Dir that has a queue of the same name already, it gets these rules and keeps its
+	// messages; other queues that are there stay.
 	Queues []QueueConfig
 	// Keys by name.
 	Keys map[string]Key
@@ -95,45 +68,20 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// validate reports every mistake in the configuration of one queue.
-func (c QueueConfig) validate() error {
-	var errs []error
-	refuse := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("broker: queue %q: "+format, append([]any{c.Name}, args...)...))
+// validate reports every mistake in the options.
+func (o Options) validate() error {
+	errs := []error{validateKeys(o.Keys)}
+	if o.IdleTimeout < 0 {
+		errs = append(errs, fmt.Errorf("broker: the idle timeout %v is negative", o.IdleTimeout))
 	}
-	switch name := strings.ToLower(c.Name); {
-	case name == "":
-		refuse("give it a name")
-	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_/") != "", strings.HasPrefix(name, "/"), strings.HasSuffix(name, "/"):
-		refuse("a name consists of letters, digits and . - _ / and neither starts nor ends with /")
-	}
-	if c.LockDuration < 0 || c.LockDuration > maxLockDuration || (c.LockDuration > 0 && c.LockDuration < time.Millisecond) {
-		refuse("lock duration %v is not between 1ms and %v", c.LockDuration, maxLockDuration)
-	}
-	if c.MaxDeliveryCount < 0 {
-		refuse("maximum delivery count %d is negative", c.MaxDeliveryCount)
-	}
-	if c.DuplicateDetectionWindow < 0 || c.DefaultTTL < 0 {
-		refuse("a duration is negative")
+	names := map[string]string{}
+	for _, config := range o.Queues {
+		errs = append(errs, config.withDefaults().validate())
+		key := strings.ToLower(config.Name)
+		if other, taken := names[key]; taken {
+			errs = append(errs, fmt.Errorf("broker: queue %q has the same name as %q: names do not differ by case alone", config.Name, other))
+		}
+		names[key] = config.Name
 	}
 	return errors.Join(errs...)
-}
-
-// rules is the configuration as the state machine takes it.
-func (c QueueConfig) rules() queue.Config {
-	rules := queue.Config{
-		Name:                     c.Name,
-		LockDuration:             c.LockDuration,
-		MaxDeliveryCount:         c.MaxDeliveryCount,
-		DuplicateDetectionWindow: c.DuplicateDetectionWindow,
-		DefaultTTL:               c.DefaultTTL,
-		DeadLetterOnExpiration:   c.DeadLetterOnExpiration,
-	}
-	if rules.LockDuration == 0 {
-		rules.LockDuration = defaultLockDuration
-	}
-	if rules.MaxDeliveryCount == 0 {
-		rules.MaxDeliveryCount = defaultMaxDeliveryCount
-	}
-	return rules
 }

@@ -15,14 +15,16 @@ func TestNewRefusesHalfBuiltOptions(t *testing.T) {
 		options broker.Options
 		want    []string // parts of the error
 	}{
-		{"no queues", broker.Options{}, []string{"no queues"}},
+		{"a negative idle timeout", broker.Options{IdleTimeout: -1}, []string{"idle timeout"}},
 		{"a queue without a name", queues(broker.QueueConfig{}), []string{"give it a name"}},
 		{"a name with a space", queues(broker.QueueConfig{Name: "a b"}), []string{`"a b"`, "letters, digits"}},
 		{"a name that would be a node", queues(broker.QueueConfig{Name: "q/$management"}), []string{"letters, digits"}},
 		{"two names that differ by case", queues(broker.QueueConfig{Name: "orders"}, broker.QueueConfig{Name: "Orders"}), []string{`"Orders"`, "same name"}},
 		{"a lock that is too long", queues(broker.QueueConfig{Name: "q", LockDuration: 6 * time.Minute}), []string{"6m0s"}},
 		{"a lock that is too short", queues(broker.QueueConfig{Name: "q", LockDuration: time.Microsecond}), []string{"1µs"}},
-		{"a negative count", queues(broker.QueueConfig{Name: "q", MaxDeliveryCount: -1}), []string{"negative"}},
+		{"a negative count", queues(broker.QueueConfig{Name: "q", MaxDeliveryCount: -1}), []string{"delivery count -1"}},
+		{"a status of one's own", queues(broker.QueueConfig{Name: "q", Status: "Asleep"}), []string{`"Asleep"`, "SendDisabled"}},
+		{"a quota that is too large", queues(broker.QueueConfig{Name: "q", MaxSizeMB: 1 << 20}), []string{"maximum size", "81920"}},
 		{"a key without a secret", broker.Options{
 			Queues: []broker.QueueConfig{{Name: "q"}}, Keys: map[string]broker.Key{"k": {Send: true}},
 		}, []string{`key "k"`}},

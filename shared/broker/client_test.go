@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -20,6 +21,20 @@ var keys = map[string]broker.Key{
 	"listen": {Secret: "c2VjcmV0LW9mLWxpc3Rlbg==", Listen: true},
 }
 
+// durable makes the servers of all tests keep their queues on a disk.
+var durable bool
+
+// TestMain runs everything twice: with queues in memory and with queues on a disk, between which no client sees a
+// difference.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		durable = true
+		code = m.Run()
+	}
+	os.Exit(code)
+}
+
 func newServer(t testing.TB, options broker.Options) *broker.Server {
 	t.Helper()
 	if options.Queues == nil {
@@ -27,6 +42,9 @@ func newServer(t testing.TB, options broker.Options) *broker.Server {
 	}
 	if options.Keys == nil {
 		options.Keys = keys
+	}
+	if durable && options.Dir == "" {
+		options.Dir = t.TempDir()
 	}
 	s, err := broker.New(options)
 	if err != nil {

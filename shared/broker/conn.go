@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/store"
 )
 
 const (
@@ -40,6 +41,10 @@ const (
 	conditionHandleInUse  amqp.Symbol = "amqp:session:handle-in-use"
 	conditionNotFound     amqp.Symbol = "amqp:not-found"
 	conditionUnauthorized amqp.Symbol = "amqp:unauthorized-access"
+	conditionDetachForced amqp.Symbol = "amqp:link:detach-forced"
+	conditionDisabled     amqp.Symbol = "com.microsoft:entity-disabled"
+	conditionServerBusy   amqp.Symbol = "com.microsoft:server-busy"
+	conditionFull         amqp.Symbol = "amqp:resource-limit-exceeded"
 )
 
 // conn is one AMQP connection. Two goroutines work for it: run reads frames and acts on them, write fills out with what
@@ -64,6 +69,9 @@ type conn struct {
 	keepAlive time.Duration // longest silence it bears
 	opened    bool
 	closing   bool // nothing more is accepted from the client, and nothing added to out
+
+	writtenMu sync.Mutex // innermost
+	written   []func()   // what waited for the disk, and can go on under mu
 }
 
 func newConn(s *Server, stream net.Conn, reader *bufio.Reader, log *slog.Logger) *conn {
@@ -84,6 +92,32 @@ func (c *conn) nudge() {
 	select {
 	case c.wake <- struct{}{}:
 	default: // it will look anyway
+	}
+}
+
+// after runs f, which needs mu, with the outcome of a commit: at once if it is on disk already, else as soon as it is.
+// mu is held.
+func (c *conn) after(commit store.Commit, f func(error)) {
+	if commit.Done() {
+		f(nil)
+		return
+	}
+	commit.Then(func(err error) {
+		c.writtenMu.Lock()
+		c.written = append(c.written, func() { f(err) })
+		c.writtenMu.Unlock()
+		c.nudge()
+	})
+}
+
+// goOn runs what waited for the disk. mu is held.
+func (c *conn) goOn() {
+	c.writtenMu.Lock()
+	written := c.written
+	c.written = nil
+	c.writtenMu.Unlock()
+	for _, f := range written {
+		f()
 	}
 }
 
@@ -264,6 +298,7 @@ func (c *conn) write() {
 	var batch []byte
 	for {
 		c.mu.Lock()
+		c.goOn()
 		c.fill()
 		batch, c.out = c.out, batch[:0]
 		closing, keepAlive := c.closing, c.keepAlive

@@ -1,11 +1,14 @@
 package broker
 
 import (
-	"strings"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
 	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/store"
 )
 
 // maxNap is the longest the timer of an entity sleeps while something is due later. It looks again this often because
@@ -13,23 +16,53 @@ import (
 const maxNap = 250 * time.Millisecond
 
 // entity is a queue that runs: the state machine of the queue and of its dead-letter queue, the one lock of both, a
-// timer that ticks them, and the receivers that wait for a message.
+// timer that ticks them, the links that are attached, and the receivers that wait for a message.
 //
-// Its lock is the innermost one: it is taken with or without a connection's lock, and no other is taken under it.
+// Its lock is the innermost one but the store's: it is taken with or without a connection's lock, and no connection's is
+// taken under it.
 type entity struct {
-	name string
-	now  func() time.Time
+	now   func() time.Time
+	store *store.Store // nil: in memory only
+	id    int64        // in the store
 
-	mu      sync.Mutex
-	queue   *queue.Queue
-	hungry  map[*queue.Queue]map[*queueSource]bool // asked, found nothing, and want to be woken
-	timer   *time.Timer
-	wakeAt  time.Time // when timer fires; zero if it will not
-	stopped bool
+	mu       sync.Mutex
+	config   QueueConfig // defaults are set
+	created  time.Time
+	updated  time.Time
+	accessed time.Time // last send or receive; zero if there was none
+	idle     time.Time // since when no link is attached
+	deleted  bool
+	queue    *queue.Queue
+	links    map[attached]bool
+	hungry   map[*queue.Queue]map[*queueSource]bool // asked, found nothing, and want to be woken
+	timer    *time.Timer
+	wakeAt   time.Time // when timer fires; zero if it will not
+	stopped  bool
 }
 
+// attached is a link of a queue that the queue can end.
+type attached interface {
+	// detach ends the link for a reason. No lock is held when it is called.
+	detach(reason *amqp.Error)
+	// managing tells that the link carries requests and not messages.
+	managing() bool
+	// end stops the link and lets go of what it has. Its connection's lock is held when it is called.
+	end()
+}
+
+var (
+	errDeleted = errors.New("broker: the queue was deleted")
+	// errDisk is wrapped around the reason for which nothing can be stored now.
+	errDisk = errors.New("broker: the store cannot be written")
+)
+
 func newEntity(config QueueConfig, now func() time.Time) *entity {
-	e := &entity{name: config.Name, now: now, queue: queue.New(config.rules())}
+	at := now()
+	e := &entity{
+		now: now, config: config, created: at, updated: at, idle: at,
+		queue: queue.New(config.rules()),
+		links: map[attached]bool{},
+	}
 	e.hungry = map[*queue.Queue]map[*queueSource]bool{
 		e.queue:               {},
 		e.queue.DeadLetters(): {},
@@ -37,17 +70,47 @@ func newEntity(config QueueConfig, now func() time.Time) *entity {
 	return e
 }
 
-// do runs one operation on the queues at the present moment, and then sees to what follows from it: the timer and the
-// receivers that wait.
-func (e *entity) do(operation func(now time.Time)) {
+// keep makes the store write what happens to the queue from now on.
+func (e *entity) keep(in *store.Store, id int64) {
+	e.store, e.id = in, id
+	e.queue.Record()
+}
+
+// do runs one operation on the queues at the present moment, and then sees to what follows from it: the store, the timer
+// and the receivers that wait. The commit is that of everything that has happened to the queue.
+func (e *entity) do(operation func(now time.Time)) store.Commit {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.now()
 	e.queue.Tick(now)
 	operation(now)
+	var commit store.Commit
+	if e.store != nil && !e.deleted {
+		commit = e.store.Submit(e.id, e.queue.TakeChanges())
+	}
 	e.arm(now)
 	e.feed(e.queue)
 	e.feed(e.queue.DeadLetters())
+	return commit
+}
+
+// change is do for what a client will be told of. While the store cannot be written it does nothing: the error wraps
+// errDisk. Another error comes from the operation.
+func (e *entity) change(operation func(now time.Time) error) (commit store.Commit, err error) {
+	if e.store != nil {
+		if failure := e.store.Failure(); failure != nil {
+			return commit, fmt.Errorf("%w: %w", errDisk, failure)
+		}
+	}
+	commit = e.do(func(now time.Time) {
+		if e.deleted {
+			err = errDeleted
+			return
+		}
+		e.accessed = now
+		err = operation(now)
+	})
+	return commit, err
 }
 
 // arm sets the timer for the next thing that time alone will change.
@@ -87,18 +150,23 @@ func (e *entity) feed(q *queue.Queue) {
 }
 
 // take gives a receiver its next message, or remembers that it wants one.
-func (e *entity) take(s *queueSource) (m queue.Message, ok bool) {
-	e.do(func(now time.Time) {
-		if s.destructive {
+func (e *entity) take(s *queueSource) (m queue.Message, commit store.Commit, ok bool) {
+	commit = e.do(func(now time.Time) {
+		switch {
+		case e.deleted:
+			return
+		case s.destructive:
 			m, ok = s.queue.ReceiveAndDelete()
-		} else {
+		default:
 			m, ok = s.queue.Receive(now)
 		}
 		if !ok {
 			e.hungry[s.queue][s] = true
+			return
 		}
+		e.accessed = now
 	})
-	return m, ok
+	return m, commit, ok
 }
 
 // forget drops a receiver that no longer wants messages.
@@ -108,6 +176,53 @@ func (e *entity) forget(s *queueSource) {
 	delete(e.hungry[s.queue], s)
 }
 
+// attach remembers a link, unless the queue does not let it in; the error is for the client.
+func (e *entity) attach(link attached, need right) *amqp.Error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.deleted:
+		return &amqp.Error{Condition: conditionNotFound, Description: entityNotFound(e.config.Name)}
+	case link.managing(): // it carries both
+	case e.config.RequiresSession:
+		return &amqp.Error{Condition: "amqp:not-implemented", Description: fmt.Sprintf("The entity '%s' requires sessions, which this broker does not model.", e.config.Name)}
+	case !e.config.Status.allows(need):
+		return &amqp.Error{Condition: conditionDisabled, Description: fmt.Sprintf("The entity '%s' is disabled for this operation: its status is %s.", e.config.Name, e.config.Status)}
+	}
+	e.links[link] = true
+	return nil
+}
+
+func (e *entity) maxMessageSize() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.config.MaxMessageSizeKB << 10
+}
+
+func (e *entity) release(link attached) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.links, link)
+	if len(e.links) == 0 {
+		e.idle = e.now()
+	}
+}
+
+// detachAll ends links: all, or only those that carry messages.
+func (e *entity) detachAll(reason *amqp.Error, managing bool) {
+	e.mu.Lock()
+	var links []attached
+	for link := range e.links {
+		if managing || !link.managing() {
+			links = append(links, link)
+		}
+	}
+	e.mu.Unlock()
+	for _, link := range links {
+		link.detach(reason)
+	}
+}
+
 func (e *entity) stop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,35 +230,4 @@ func (e *entity) stop() {
 	if e.timer != nil {
 		e.timer.Stop()
 	}
-}
-
-// address is what an entity path names: a queue or a dead-letter queue, or the management node of one of them.
-type address struct {
-	path       string // in lower case, the key of a grant
-	entity     *entity
-	queue      *queue.Queue
-	management bool
-}
-
-// The nodes below a queue, and the one of the connection itself.
-const (
-	cbsNode          = "$cbs"
-	managementSuffix = "/$management"
-	deadLetterSuffix = "/$deadletterqueue"
-)
-
-// resolve finds what a path names. Case does not matter.
-func (s *Server) resolve(path string) (address, bool) {
-	a := address{path: strings.ToLower(strings.Trim(path, "/"))}
-	name, management := strings.CutSuffix(a.path, managementSuffix)
-	name, dead := strings.CutSuffix(name, deadLetterSuffix)
-	e := s.entities[name]
-	if e == nil {
-		return a, false
-	}
-	a.entity, a.queue, a.management = e, e.queue, management
-	if dead {
-		a.queue = e.queue.DeadLetters()
-	}
-	return a, true
 }

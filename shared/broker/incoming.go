@@ -1,10 +1,13 @@
 package broker
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
 	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/store"
 )
 
 const (
@@ -22,22 +25,20 @@ const (
 
 // incomingLink takes deliveries from a client. Its connection's lock guards it.
 type incomingLink struct {
-	session *session
-	handle  uint32
-	name    string
+	link
 	sink    sink
+	maxSize int
 	limit   uint32 // full credit
 	count   uint32 // deliveries so far
 	open    uint32 // deliveries that still use credit: answered ones do not
 	granted uint32 // credit the client has left
 	partial *partial
-	closed  bool // by us, and the client has not noticed
 }
 
-// sink is where deliveries go. It returns the state to settle the delivery with, and whether the delivery is done with
-// or keeps its credit until release is called.
+// sink is where deliveries go. settle is called with the state to settle the delivery with, as soon as that is certain;
+// done tells that the delivery is done with then, or else keeps its credit until release is called.
 type sink interface {
-	accept(format uint32, payload []byte) (state any, done bool)
+	accept(format uint32, payload []byte, settle func(state any, done bool))
 }
 
 // partial is a delivery of which more frames will come.
@@ -68,10 +69,10 @@ func (l *incomingLink) replenish() {
 	}
 }
 
-// fail detaches the link for a reason.
-func (l *incomingLink) fail(reason *amqp.Error) {
-	l.closed, l.partial = true, nil
-	l.session.send(&amqp.Detach{Handle: l.handle, Closed: true, Error: reason})
+// end forgets what came in part.
+func (l *incomingLink) end() {
+	l.partial = nil
+	l.stop()
 }
 
 // transfer puts the frames of a delivery together and hands it to the link's sink.
@@ -100,7 +101,7 @@ func (s *session) transfer(t *amqp.Transfer, payload []byte) error {
 		l.partial.payload = append(l.partial.payload, payload...)
 		l.partial.settled = l.partial.settled || t.Settled
 	}
-	if len(l.partial.payload) > maxMessageSize {
+	if len(l.partial.payload) > l.maxSize {
 		l.fail(&amqp.Error{Condition: conditionMessageSize, Description: "The message is larger than the link allows."})
 		return nil
 	}
@@ -120,42 +121,88 @@ func (l *incomingLink) complete(p *partial) {
 	l.count++
 	l.granted--
 	l.open++
-	state, done := l.sink.accept(p.format, p.payload)
-	if !p.settled {
-		l.session.send(&amqp.Disposition{Role: amqp.RoleReceiver, First: p.id, Settled: true, State: state})
-	}
-	if done {
-		l.release()
-	}
+	l.sink.accept(p.format, p.payload, func(state any, done bool) {
+		if !p.settled {
+			l.session.send(&amqp.Disposition{Role: amqp.RoleReceiver, First: p.id, Settled: true, State: state})
+		}
+		if done {
+			l.release()
+		}
+	})
 }
 
 // queueSink puts messages into a queue.
-type queueSink struct{ entity *entity }
+type queueSink struct {
+	conn   *conn
+	entity *entity
+}
 
-// accept stores a message, or all messages of a batch, or none.
-func (s queueSink) accept(format uint32, payload []byte) (state any, done bool) {
+// accept stores a message, or all messages of a batch, or none. It is settled once it is on disk.
+func (s queueSink) accept(format uint32, payload []byte, settle func(state any, done bool)) {
+	messages, err := readMessages(format, payload)
+	if err != nil {
+		settle(rejected(conditionDecode, err.Error()), true)
+		return
+	}
+	_, commit, err := s.entity.send(messages)
+	if err != nil {
+		settle(refused(err), true)
+		return
+	}
+	s.conn.after(commit, func(err error) {
+		if err != nil {
+			settle(busy(err), true)
+			return
+		}
+		settle(amqp.Accepted{}.Value(), true)
+	})
+}
+
+// readMessages decodes a message or a batch of them.
+func readMessages(format uint32, payload []byte) ([]queue.Message, error) {
 	encoded := [][]byte{payload}
 	if format == batchFormat {
 		var err error
 		if encoded, err = amqp.SplitBatch(payload); err != nil {
-			return rejected(conditionDecode, err.Error()), true
+			return nil, err
 		}
 	}
 	messages := make([]queue.Message, len(encoded))
 	for i, b := range encoded {
 		m, err := parse(b)
 		if err != nil {
-			return rejected(conditionDecode, err.Error()), true
+			return nil, err
 		}
 		messages[i] = m
 	}
-	s.entity.do(func(now time.Time) {
-		for _, m := range messages {
-			s.entity.queue.Enqueue(now, m)
-		}
-	})
-	return amqp.Accepted{}.Value(), true
+	return messages, nil
 }
+
+// send puts messages into the queue, all or none. The error wraps queue.ErrFull, errDeleted or errDisk.
+func (e *entity) send(messages []queue.Message) (numbers []int64, commit store.Commit, err error) {
+	commit, err = e.change(func(now time.Time) error {
+		var err error
+		if numbers, err = e.queue.Enqueue(now, messages...); err != nil {
+			return fmt.Errorf("%w: '%s' has %d bytes, at most %d are allowed", err,
+				e.config.Name, e.queue.Size(), e.config.rules().MaxSize)
+		}
+		return nil
+	})
+	return numbers, commit, err
+}
+
+// refusal is why a message was not taken, as the client is told.
+func refusalOf(err error) *amqp.Error {
+	switch {
+	case errors.Is(err, errDisk):
+		return &amqp.Error{Condition: conditionServerBusy, Description: notStored(err)}
+	case errors.Is(err, queue.ErrFull):
+		return &amqp.Error{Condition: conditionFull, Description: err.Error()}
+	}
+	return &amqp.Error{Condition: conditionNotFound, Description: err.Error()}
+}
+
+func refused(err error) any { return amqp.Rejected{Error: refusalOf(err)}.Value() }
 
 func rejected(condition amqp.Symbol, description string) any {
 	return amqp.Rejected{Error: &amqp.Error{Condition: condition, Description: description}}.Value()

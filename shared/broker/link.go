@@ -6,11 +6,55 @@ import (
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
 )
 
-// Limits of links to clients that send, those of Service Bus's standard tier.
-const (
-	maxMessageSize  = 256 << 10
-	maxMessageBatch = 256 << 10
-)
+// maxRequestSize is how large a request on $cbs or $management may be.
+const maxRequestSize = 256 << 10
+
+// link is what links of both directions have in common. Its connection's lock guards it.
+type link struct {
+	session *session
+	handle  uint32
+	at      address
+	need    right // what the client's token has to allow as long as the link is open
+	closed  bool  // by us, and the client has not noticed
+	self    attached
+}
+
+// register makes the link known to its queue, if it has one.
+func (l *link) register(self attached) *amqp.Error {
+	l.self = self
+	if l.at.entity == nil { // $cbs
+		return nil
+	}
+	return l.at.entity.attach(self, l.need)
+}
+
+// stop ends the link without a word.
+func (l *link) stop() {
+	l.closed = true
+	if l.at.entity != nil {
+		l.at.entity.release(l.self)
+	}
+}
+
+// fail ends the link for a reason, which the client is told.
+func (l *link) fail(reason *amqp.Error) {
+	if l.closed {
+		return
+	}
+	l.self.end()
+	l.session.send(&amqp.Detach{Handle: l.handle, Closed: true, Error: reason})
+}
+
+// detach is fail for those who do not hold the connection's lock.
+func (l *link) detach(reason *amqp.Error) {
+	c := l.session.conn
+	c.mu.Lock()
+	l.fail(reason)
+	c.mu.Unlock()
+	c.nudge()
+}
+
+func (l *link) managing() bool { return l.at.management }
 
 // attach opens a link, or refuses it: then the answer has no source or target, and a detach with the reason follows
 // (part 2, 2.6.3).
@@ -43,18 +87,22 @@ func (s *session) attachReceiver(a *amqp.Attach) *amqp.Error {
 	if refusal != nil {
 		return refusal
 	}
-	link := &outgoingLink{session: s, handle: a.Handle}
+	link := &outgoingLink{link: link{session: s, handle: a.Handle, at: at}}
 	switch node {
 	case nodeQueue:
 		if refusal := s.conn.authorize(at, rightListen); refusal != nil {
 			return refusal
 		}
+		link.need = rightListen
 		link.source = &queueSource{
-			entity: at.entity, queue: at.queue, wake: s.conn.nudge,
+			conn: s.conn, entity: at.entity, queue: at.queue, wake: s.conn.nudge,
 			destructive: a.SenderSettleMode == amqp.SenderSettled,
 		}
 	default:
 		link.source = &replySource{address: a.TargetAddress(), node: node}
+	}
+	if refusal := link.register(link); refusal != nil {
+		return refusal
 	}
 	s.outgoing[a.Handle] = link
 	s.send(&amqp.Attach{
@@ -71,7 +119,7 @@ func (s *session) attachSender(a *amqp.Attach) *amqp.Error {
 	if refusal != nil {
 		return refusal
 	}
-	link := &incomingLink{session: s, handle: a.Handle, name: a.Name}
+	link := &incomingLink{link: link{session: s, handle: a.Handle, at: at}, limit: requestCredit, maxSize: maxRequestSize}
 	switch node {
 	case nodeQueue:
 		if at.queue.DeadLetters() == nil {
@@ -80,18 +128,21 @@ func (s *session) attachSender(a *amqp.Attach) *amqp.Error {
 		if refusal := s.conn.authorize(at, rightSend); refusal != nil {
 			return refusal
 		}
-		link.sink = queueSink{at.entity}
-		link.limit = messageCredit
+		link.need = rightSend
+		link.sink = queueSink{s.conn, at.entity}
+		link.limit, link.maxSize = messageCredit, at.entity.maxMessageSize()
 	default:
 		link.sink = &requestSink{link: link, node: node, at: at}
-		link.limit = requestCredit
+	}
+	if refusal := link.register(link); refusal != nil {
+		return refusal
 	}
 	s.incoming[a.Handle] = link
 	s.send(&amqp.Attach{
 		Name: a.Name, Handle: a.Handle, Role: amqp.RoleReceiver,
 		SenderSettleMode: a.SenderSettleMode, ReceiverSettleMode: a.ReceiverSettleMode,
-		Source: a.Source, Target: a.Target, MaxMessageSize: new(uint64(maxMessageSize)),
-		Properties: amqp.Map{{Key: amqp.Symbol("com.microsoft:max-message-batch-size"), Value: uint64(maxMessageBatch)}},
+		Source: a.Source, Target: a.Target, MaxMessageSize: new(uint64(link.maxSize)),
+		Properties: amqp.Map{{Key: amqp.Symbol("com.microsoft:max-message-batch-size"), Value: uint64(link.maxSize)}},
 	})
 	link.grant()
 	return nil

@@ -1,12 +1,14 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
 	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/store"
 )
 
 const conditionMessageNotFound amqp.Symbol = "com.microsoft:message-not-found"
@@ -46,8 +48,10 @@ func (c *conn) manage(at address, r request) reply {
 
 func ok(body any) reply { return reply{status: statusOK, description: "OK", body: body} }
 
-func lockIsLost() reply {
-	return reply{status: statusGone, description: lockLost, condition: conditionLockLost}
+// on makes the reply wait for a commit.
+func (r reply) on(commit store.Commit) reply {
+	r.commit = commit
+	return r
 }
 
 // renewLock: lock-tokens, array of uuid → expirations, array of timestamp.
@@ -57,10 +61,12 @@ func renewLock(at address, body amqp.Map) reply {
 		return badRequest("lock-tokens is not an array of uuid.")
 	}
 	var until []time.Time
-	var err error
-	at.entity.do(func(now time.Time) { until, err = at.queue.Renew(now, tokens) })
+	_, err := at.entity.change(func(now time.Time) (err error) {
+		until, err = at.queue.Renew(now, tokens)
+		return err
+	})
 	if err != nil {
-		return lockIsLost()
+		return failed(err)
 	}
 	expirations := amqp.Array{Code: codeTimestamp}
 	for _, t := range until {
@@ -87,7 +93,7 @@ func peek(at address, body amqp.Map) reply {
 	var list amqp.List
 	size := 0
 	for _, m := range messages {
-		encoded := render(m)
+		encoded := render(nil, m)
 		if size += len(encoded); size > maxReply && len(list) > 0 {
 			break
 		}
@@ -111,26 +117,37 @@ func receiveDeferred(at address, body amqp.Map) reply {
 		return badRequest(fmt.Sprintf("%d messages were asked for; ask for at most %d at once.", len(numbers), requestedAtOnce))
 	}
 	var messages []queue.Message
-	var err error
-	at.entity.do(func(now time.Time) {
+	commit, err := at.entity.change(func(now time.Time) (err error) {
+		if size := at.queue.Measure(numbers); len(numbers) > 1 && size > maxDeferred {
+			return fmt.Errorf("%w: %d bytes, at most %d at once", errTooMuch, size, maxDeferred)
+		}
 		messages, err = at.queue.ReceiveDeferred(now, numbers, mode == uint32(amqp.ReceiverFirst))
+		return err
 	})
-	if err != nil {
-		return reply{status: statusNotFound, description: "Failed to lock one or more specified messages. The message does not exist.", condition: conditionMessageNotFound}
+	switch {
+	case errors.Is(err, errTooMuch):
+		return badRequest(err.Error())
+	case err != nil:
+		return failed(err)
 	}
 	var list amqp.List
 	for _, m := range messages {
-		item := amqp.Map{{Key: "message", Value: render(m)}}
+		item := amqp.Map{{Key: "message", Value: render(nil, m)}}
 		if m.LockToken != (queue.Token{}) {
 			item = append(item, amqp.Entry{Key: "lock-token", Value: m.LockToken})
 		}
 		list = append(list, item)
 	}
-	return ok(amqp.Map{{Key: "messages", Value: list}})
+	return ok(amqp.Map{{Key: "messages", Value: list}}).on(commit)
 }
 
-// requestedAtOnce bounds the size of a reply with deferred messages, which may not leave any out.
-const requestedAtOnce = 256
+// requestedAtOnce and maxDeferred bound a reply with deferred messages, which may not leave any out.
+const (
+	requestedAtOnce = 256
+	maxDeferred     = 1 << 20
+)
+
+var errTooMuch = errors.New("the messages are too large for one reply; ask for fewer of them")
 
 // dispositions are the names of outcomes. "defered" is how Service Bus spells it, "suspended" means dead-lettered.
 var dispositions = map[string]queue.Outcome{
@@ -161,10 +178,11 @@ func updateDisposition(at address, body amqp.Map) reply {
 			modify = modify.With(queue.PropertyDescription, description)
 		}
 	}
-	if at.entity.settle(at.queue, tokens, outcome, properties(modify)) != nil {
-		return lockIsLost()
+	commit, err := at.entity.settle(at.queue, tokens, outcome, properties(modify))
+	if err != nil {
+		return failed(err)
 	}
-	return ok(nil)
+	return ok(nil).on(commit)
 }
 
 // schedule: messages, list of {message: binary, …} → sequence-numbers, array of long. All messages are stored or none.
@@ -183,13 +201,15 @@ func schedule(at address, body amqp.Map) reply {
 		}
 		messages[i] = m
 	}
+	accepted, commit, err := at.entity.send(messages)
+	if err != nil {
+		return failed(err)
+	}
 	numbers := amqp.Array{Code: codeLong}
-	at.entity.do(func(now time.Time) {
-		for _, m := range messages {
-			numbers.Items = append(numbers.Items, at.queue.Enqueue(now, m))
-		}
-	})
-	return ok(amqp.Map{{Key: "sequence-numbers", Value: numbers}})
+	for _, n := range accepted {
+		numbers.Items = append(numbers.Items, n)
+	}
+	return ok(amqp.Map{{Key: "sequence-numbers", Value: numbers}}).on(commit)
 }
 
 // cancelScheduled: sequence-numbers, array of long; 404 if one is not scheduled.
@@ -198,12 +218,11 @@ func cancelScheduled(at address, body amqp.Map) reply {
 	if !valid {
 		return badRequest("sequence-numbers is not an array of long.")
 	}
-	var err error
-	at.entity.do(func(time.Time) { err = at.queue.CancelScheduled(numbers) })
+	commit, err := at.entity.change(func(time.Time) error { return at.queue.CancelScheduled(numbers) })
 	if err != nil {
-		return reply{status: statusNotFound, description: "The scheduled message could not be found.", condition: conditionMessageNotFound}
+		return failed(err)
 	}
-	return ok(nil)
+	return ok(nil).on(commit)
 }
 
 // Constructors of array elements that clients expect.

@@ -32,7 +32,7 @@ func TestARequestThatCannotBeReadIsAnsweredSo(t *testing.T) {
 		{"com.microsoft:receive-by-sequence-number", map[string]any{}, 400, "sequence-numbers"},
 		{"com.microsoft:receive-by-sequence-number", map[string]any{"sequence-numbers": []int64{1}}, 400, "receiver-settle-mode"},
 		{"com.microsoft:receive-by-sequence-number", map[string]any{"sequence-numbers": make([]int64, 1000), "receiver-settle-mode": uint32(1)}, 400, "at most"},
-		{"com.microsoft:receive-by-sequence-number", map[string]any{"sequence-numbers": []int64{1}, "receiver-settle-mode": uint32(1)}, 404, "does not exist"},
+		{"com.microsoft:receive-by-sequence-number", map[string]any{"sequence-numbers": []int64{1}, "receiver-settle-mode": uint32(1)}, 404, "could not be found"},
 		{"com.microsoft:schedule-message", map[string]any{}, 400, "messages"},
 		{"com.microsoft:schedule-message", map[string]any{"messages": []any{map[string]any{"message": []byte("junk")}}}, 400, "cannot be read"},
 		{"com.microsoft:cancel-scheduled-message", map[string]any{}, 400, "sequence-numbers"},

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,14 +24,12 @@ const (
 	annotationLockToken        amqp.Symbol = "x-opt-lock-token"              // uuid, a delivery annotation
 )
 
-// brokerAnnotations are set by the broker alone; what a sender puts there is dropped.
-var brokerAnnotations = []amqp.Symbol{
-	annotationSequence, annotationEnqueuedAt, annotationLockedUntil, annotationState, annotationEnqueuedSequence,
-	annotationDeadLetterSource,
-}
+// deadLetterProperties are application properties that clients take for strings, and crash on any other type, null
+// included. They tell why a message is a dead letter.
+var deadLetterProperties = []string{queue.PropertyReason, queue.PropertyDescription}
 
-// parse reads a message as a client sent it. A message without an id gets one: clients show the delivery count only of
-// messages that have properties.
+// parse reads a message as a client sent it, and keeps encoded. A message without an id gets one: clients show the
+// delivery count only of messages that have properties. What would crash a client that receives it is refused.
 func parse(encoded []byte) (queue.Message, error) {
 	content, err := amqp.ParseMessage(encoded)
 	if err != nil {
@@ -49,90 +46,116 @@ func parse(encoded []byte) (queue.Message, error) {
 	default: // a ulong, uuid or binary id is not the string that reads the same
 		m.ID = fmt.Sprintf("%T %v", id, id)
 	}
-	if content.TTL != nil {
-		m.TTL = time.Duration(*content.TTL) * time.Millisecond
+	for _, name := range deadLetterProperties {
+		value, given := content.ApplicationProperty(name)
+		if _, isString := value.(string); given && !isString {
+			return queue.Message{}, fmt.Errorf("the application property %s is %T, not a string", name, value)
+		}
 	}
-	if m.ScheduledFor, err = clean(content); err != nil {
+	if ttl, given := content.TTL(); given {
+		m.TTL = time.Duration(ttl) * time.Millisecond
+	}
+	if m.Content, m.ScheduledFor, err = clean(content); err != nil {
 		return queue.Message{}, err
 	}
-	content.Value = nil // a body stays bytes: decoded, it may take many times their memory
-	m.Content = content
+	m.Size = m.Content.Size()
 	return m, nil
 }
 
 // clean makes the annotations of a message from a client fit for other clients: it drops what only the broker sets, and
 // null where a value has a type; a value of another type is an error. It returns the scheduled enqueue time, zero if
 // there is none.
-func clean(content *amqp.Message) (scheduled time.Time, err error) {
-	content.Annotations = content.Annotations.Without(brokerAnnotations...)
-	switch at := content.Annotations.Get(string(annotationScheduledFor)).(type) {
-	case nil:
-		content.Annotations = content.Annotations.Without(annotationScheduledFor)
-	case amqp.Timestamp:
-		scheduled = at.Time()
-		content.Annotations = content.Annotations.With(annotationScheduledFor, at) // once
-	default:
-		return scheduled, errors.New("the scheduled enqueue time is not a timestamp")
+func clean(content *amqp.Message) (cleaned *amqp.Message, scheduled time.Time, err error) {
+	annotations := content.Annotations()
+	var kept amqp.Map
+	for _, e := range annotations {
+		switch amqp.Symbol(e.Name()) {
+		case annotationSequence, annotationEnqueuedAt, annotationLockedUntil, annotationState, annotationEnqueuedSequence,
+			annotationDeadLetterSource:
+			continue
+		case annotationScheduledFor:
+			switch at := e.Value.(type) {
+			case nil:
+				continue
+			case amqp.Timestamp:
+				scheduled = at.Time()
+			default:
+				return nil, scheduled, fmt.Errorf("the scheduled enqueue time is %T, not a timestamp", at)
+			}
+		case annotationPartitionKey:
+			switch key := e.Value.(type) {
+			case nil:
+				continue
+			case string:
+			default:
+				return nil, scheduled, fmt.Errorf("the partition key is %T, not a string", key)
+			}
+		}
+		kept = append(kept, e)
 	}
-	switch key := content.Annotations.Get(string(annotationPartitionKey)).(type) {
-	case nil:
-		content.Annotations = content.Annotations.Without(annotationPartitionKey)
-	case string:
-		content.Annotations = content.Annotations.With(annotationPartitionKey, key)
-	default:
-		return scheduled, errors.New("the partition key is not a string")
+	if len(kept) < len(annotations) {
+		content = content.WithAnnotations(kept)
 	}
-	return scheduled, nil
+	if content.DeliveryAnnotations().Get(string(annotationLockToken)) != nil {
+		content = content.WithDeliveryAnnotations(content.DeliveryAnnotations().Without(annotationLockToken))
+	}
+	return content, scheduled, nil
 }
 
-// render encodes a message as a receiver gets it.
-func render(m queue.Message) []byte {
-	annotations := slices.Clone(m.Content.Annotations)
-	set := func(key amqp.Symbol, value any) {
-		annotations = append(annotations, amqp.Entry{Key: key, Value: value})
-	}
-	set(annotationSequence, m.SequenceNumber)
-	set(annotationEnqueuedAt, amqp.TimestampOf(m.EnqueuedAt))
+// renderOverhead is about what render adds to a message.
+const renderOverhead = 320
+
+// render appends a message to b as a receiver gets it.
+func render(b []byte, m queue.Message) []byte {
+	annotations := append(make(amqp.Map, 0, 6),
+		amqp.Entry{Key: annotationSequence, Value: m.SequenceNumber},
+		amqp.Entry{Key: annotationEnqueuedAt, Value: amqp.TimestampOf(m.EnqueuedAt)})
 	if m.EnqueuedSequenceNumber != m.SequenceNumber {
-		set(annotationEnqueuedSequence, m.EnqueuedSequenceNumber)
+		annotations = append(annotations, amqp.Entry{Key: annotationEnqueuedSequence, Value: m.EnqueuedSequenceNumber})
 	}
 	if m.State != queue.Active {
-		set(annotationState, int32(m.State))
-	}
-	deliveryAnnotations := m.Content.DeliveryAnnotations
-	if m.LockToken != (queue.Token{}) {
-		set(annotationLockedUntil, amqp.TimestampOf(m.LockedUntil))
-		deliveryAnnotations = deliveryAnnotations.With(annotationLockToken, m.LockToken)
+		annotations = append(annotations, amqp.Entry{Key: annotationState, Value: int32(m.State)})
 	}
 	if m.DeadLetterSource != "" {
-		set(annotationDeadLetterSource, m.DeadLetterSource)
+		annotations = append(annotations, amqp.Entry{Key: annotationDeadLetterSource, Value: m.DeadLetterSource})
 	}
-	var overlay amqp.Map
-	for _, key := range slices.Sorted(maps.Keys(m.Properties)) {
-		overlay = append(overlay, amqp.Entry{Key: key, Value: m.Properties[key]})
+	var deliveryAnnotations amqp.Map
+	if m.LockToken != (queue.Token{}) {
+		annotations = append(annotations, amqp.Entry{Key: annotationLockedUntil, Value: amqp.TimestampOf(m.LockedUntil)})
+		deliveryAnnotations = amqp.Map{{Key: annotationLockToken, Value: m.LockToken}}
+	}
+	var properties amqp.Map
+	for _, name := range slices.Sorted(maps.Keys(m.Properties)) {
+		properties = append(properties, amqp.Entry{Key: name, Value: m.Properties[name]})
 	}
 	return amqp.Rendering{
-		Message:             m.Content,
-		DeliveryCount:       uint32(m.DeliveryCount),
-		DeliveryAnnotations: deliveryAnnotations,
-		Annotations:         annotations,
-		Overlay:             overlay,
-	}.Append(nil)
+		Message:               m.Content,
+		DeliveryCount:         uint32(m.DeliveryCount),
+		DeliveryAnnotations:   deliveryAnnotations,
+		Annotations:           annotations,
+		ApplicationProperties: properties,
+	}.Append(slices.Grow(b, m.Content.Size()+renderOverhead))
 }
 
-// properties are the entries of a map that have names: what a settlement sets.
+// properties are the entries of a map that have names: what a settlement sets. A reason or description for the
+// dead-letter queue becomes a string, whatever its type.
 func properties(m amqp.Map) map[string]any {
 	if len(m) == 0 {
 		return nil
 	}
 	named := make(map[string]any, len(m))
 	for _, e := range m {
-		switch key := e.Key.(type) {
-		case string:
-			named[key] = e.Value
-		case amqp.Symbol:
-			named[string(key)] = e.Value
+		name, value := e.Name(), e.Value
+		if name == "" {
+			continue
 		}
+		if slices.Contains(deadLetterProperties, name) {
+			if value == nil {
+				continue
+			}
+			value = fmt.Sprint(value)
+		}
+		named[name] = value
 	}
 	return named
 }

@@ -8,8 +8,7 @@ import (
 // outgoingLink carries deliveries to a client, as far as its credit and the session's window go. Its connection's lock
 // guards it.
 type outgoingLink struct {
-	session *session
-	handle  uint32
+	link
 	source  source
 	credit  uint32
 	count   uint32 // deliveries so far
@@ -17,10 +16,12 @@ type outgoingLink struct {
 	current *delivery
 }
 
-// source feeds an outgoing link. next is called only when the link can begin a delivery; a source that has none makes
-// the connection look again when it has.
+// source feeds an outgoing link. next is called only when the link can begin a delivery, of which it may begin as many as
+// it has credit; a source that has none makes the connection look again when it has.
 type source interface {
-	next() (delivery, bool)
+	next(credit uint32) (delivery, bool)
+	// coming tells that there will be a delivery soon, for which credit is needed.
+	coming() bool
 	stop()
 }
 
@@ -57,7 +58,7 @@ func (l *outgoingLink) report() {
 
 // send sends at most one frame, and tells whether it did.
 func (l *outgoingLink) send() bool {
-	if l.session.window == 0 {
+	if l.closed || l.session.window == 0 {
 		return false
 	}
 	if l.current == nil && !l.begin() {
@@ -70,14 +71,14 @@ func (l *outgoingLink) send() bool {
 // begin takes the next delivery from the source.
 func (l *outgoingLink) begin() bool {
 	if l.credit > 0 {
-		if d, ok := l.source.next(); ok {
+		if d, ok := l.source.next(l.credit); ok {
 			l.credit--
 			l.count++
 			l.current = &d
 			return true
 		}
 	}
-	if l.drain {
+	if l.drain && !l.source.coming() {
 		l.count += l.credit
 		l.credit = 0
 		l.report()
@@ -86,12 +87,14 @@ func (l *outgoingLink) begin() bool {
 	return false
 }
 
-// stop ends the link. What was not sent completely will not be.
-func (l *outgoingLink) stop() {
+// end ends the link. What was not sent completely will not be.
+func (l *outgoingLink) end() {
 	if l.current != nil && l.current.sent != nil {
 		l.current.sent()
 	}
+	l.current = nil
 	l.source.stop()
+	l.stop()
 }
 
 // transferOverhead is more than a transfer frame needs besides its payload.
@@ -125,24 +128,55 @@ func (l *outgoingLink) transfer() {
 
 // queueSource takes messages out of a queue.
 type queueSource struct {
+	conn        *conn
 	entity      *entity
 	queue       *queue.Queue
 	destructive bool   // receive and delete
 	wake        func() // must not block
+	// Of messages that are deleted as they are received: those that are off the disk, and number and size of those and of
+	// the ones that will be.
+	ready   []queue.Message
+	leaving uint32
+	size    int
 }
 
-func (s *queueSource) next() (delivery, bool) {
-	m, ok := s.entity.take(s)
+func (s *queueSource) next(credit uint32) (delivery, bool) {
+	if s.destructive {
+		return s.nextDeleted(credit)
+	}
+	m, _, ok := s.entity.take(s)
 	if !ok {
 		return delivery{}, false
 	}
-	d := delivery{payload: render(m)}
-	if !s.destructive {
-		d.tag = guid(m.LockToken)
-		d.held = &held{s.entity, s.queue, m.LockToken}
-	}
-	return d, true
+	return delivery{payload: payload(m), tag: guid(m.LockToken), held: &held{s.entity, s.queue, m.LockToken}}, true
 }
+
+// nextDeleted sends a message only after it is gone from the disk, so that a crash cannot make it come twice. If the disk
+// cannot be written it is sent all the same: twice is better than not at all.
+func (s *queueSource) nextDeleted(credit uint32) (delivery, bool) {
+	for s.leaving < credit && s.size < maxOutput {
+		m, commit, ok := s.entity.take(s)
+		if !ok {
+			break
+		}
+		s.leaving++
+		s.size += m.Size
+		s.conn.after(commit, func(error) { s.ready = append(s.ready, m) })
+	}
+	if len(s.ready) == 0 {
+		return delivery{}, false
+	}
+	m := s.ready[0]
+	s.ready = s.ready[1:]
+	s.leaving--
+	s.size -= m.Size
+	return delivery{payload: payload(m)}, true
+}
+
+// payload is the encoding of a message.
+func payload(m queue.Message) []byte { return render(make([]byte, 0, m.Size+renderOverhead), m) }
+
+func (s *queueSource) coming() bool { return s.leaving > 0 }
 
 func (s *queueSource) stop() { s.entity.forget(s) }
 

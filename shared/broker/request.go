@@ -2,8 +2,12 @@ package broker
 
 import (
 	"crypto/rand"
+	"errors"
+	"fmt"
 
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/store"
 )
 
 // request is a call on $cbs or $management.
@@ -19,6 +23,7 @@ type reply struct {
 	description string
 	condition   amqp.Symbol
 	body        any
+	commit      store.Commit // what has to be on disk before the reply is true
 }
 
 // Status codes of replies, those of HTTP.
@@ -28,9 +33,11 @@ const (
 	statusNoContent      = 204
 	statusBadRequest     = 400
 	statusUnauthorized   = 401
+	statusForbidden      = 403
 	statusNotFound       = 404
 	statusGone           = 410
 	statusNotImplemented = 501
+	statusUnavailable    = 503
 )
 
 // maxReply is about the size at which a reply takes no further message.
@@ -57,17 +64,20 @@ type requestSink struct {
 	at   address
 }
 
-func (s *requestSink) accept(_ uint32, payload []byte) (state any, done bool) {
+// accept takes a request at once, and answers it when what it asked for is on disk.
+func (s *requestSink) accept(_ uint32, payload []byte, settle func(state any, done bool)) {
 	m, err := amqp.ParseMessage(payload)
 	if err != nil {
-		return rejected(conditionDecode, err.Error()), true
+		settle(rejected(conditionDecode, err.Error()), true)
+		return
 	}
 	replyTo, _ := m.Property(amqp.PropertyReplyTo).(string)
 	to := s.link.session.replies(replyTo)
 	if to == nil {
-		return rejected(conditionNotFound, "No link receives at the reply-to address."), true
+		settle(rejected(conditionNotFound, "No link receives at the reply-to address."), true)
+		return
 	}
-	call := request{properties: m.ApplicationProperties(), body: m.Value}
+	call := request{properties: m.ApplicationProperties(), body: m.Value()}
 	call.operation, _ = call.properties.Get("operation").(string)
 	var answer reply
 	if s.node == nodeCBS {
@@ -75,12 +85,36 @@ func (s *requestSink) accept(_ uint32, payload []byte) (state any, done bool) {
 	} else {
 		answer = s.link.session.conn.manage(s.at, call)
 	}
-	to.pending = append(to.pending, delivery{
-		tag:     newUUID(),
-		payload: answer.encode(m.Property(amqp.PropertyMessageID)),
-		sent:    s.link.release,
+	settle(amqp.Accepted{}.Value(), false)
+	s.link.session.conn.after(answer.commit, func(err error) {
+		if err != nil {
+			answer = failed(fmt.Errorf("%w: %w", errDisk, err))
+		}
+		to.add(delivery{
+			tag:     newUUID(),
+			payload: answer.encode(m.Property(amqp.PropertyMessageID)),
+			sent:    s.link.release,
+		})
 	})
-	return amqp.Accepted{}.Value(), false
+}
+
+// failed is the reply to a request for which entity.change had an error.
+func failed(err error) reply {
+	switch {
+	case errors.Is(err, queue.ErrLockLost):
+		return reply{status: statusGone, description: lockLost, condition: conditionLockLost}
+	case errors.Is(err, queue.ErrNotFound):
+		return reply{status: statusNotFound, description: "The message could not be found: " + err.Error(), condition: conditionMessageNotFound}
+	}
+	refusal := refusalOf(err)
+	r := reply{status: statusNotFound, description: refusal.Description, condition: refusal.Condition}
+	switch refusal.Condition {
+	case conditionServerBusy:
+		r.status = statusUnavailable
+	case conditionFull:
+		r.status = statusForbidden
+	}
+	return r
 }
 
 // replies is the link on which a client receives at an address. Requests and replies share a session. The address is
@@ -99,9 +133,19 @@ type replySource struct {
 	address string
 	node    nodeKind
 	pending []delivery
+	stopped bool
 }
 
-func (s *replySource) next() (delivery, bool) {
+// add queues a reply, unless nobody will receive it.
+func (s *replySource) add(d delivery) {
+	if s.stopped {
+		d.sent()
+		return
+	}
+	s.pending = append(s.pending, d)
+}
+
+func (s *replySource) next(uint32) (delivery, bool) {
 	if len(s.pending) == 0 {
 		return delivery{}, false
 	}
@@ -110,12 +154,14 @@ func (s *replySource) next() (delivery, bool) {
 	return d, true
 }
 
+func (s *replySource) coming() bool { return false }
+
 // stop drops the replies that nobody will receive.
 func (s *replySource) stop() {
 	for _, d := range s.pending {
 		d.sent()
 	}
-	s.pending = nil
+	s.pending, s.stopped = nil, true
 }
 
 // newUUID is random (version 4).

@@ -7,17 +7,22 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/store"
 )
 
 // Server is a running broker. Create it with New; all methods are safe for concurrent use.
 type Server struct {
-	options  Options
-	log      *slog.Logger
+	options Options
+	log     *slog.Logger
+	store   *store.Store  // nil without Options.Dir
+	done    chan struct{} // closed by Close
+
+	// queuesMu is taken for writing by one change of the queues at a time, and before any other lock.
+	queuesMu sync.RWMutex
 	entities map[string]*entity // by lower-case name
 
 	mu       sync.Mutex
@@ -28,37 +33,36 @@ type Server struct {
 	running  sync.WaitGroup
 }
 
-// New returns a server with empty queues, which listens to nobody yet. It refuses a configuration without queues, with
-// a queue that Service Bus would refuse (see QueueConfig), with two queues whose names differ at most in case, or with
-// an empty secret; the error names every mistake.
+// New returns a server that listens to nobody yet. It refuses a queue that Service Bus would refuse (see QueueConfig), two
+// queues whose names differ at most in case, and an empty secret; the error names every mistake. With Options.Dir, it
+// fails if the directory cannot be used or what is in it cannot be read: nothing is ever left out silently.
 func New(options Options) (*Server, error) {
-	s := &Server{options: options.withDefaults(), entities: map[string]*entity{}, conns: map[net.Conn]*conn{}}
+	s := &Server{options: options.withDefaults(), entities: map[string]*entity{}, conns: map[net.Conn]*conn{}, done: make(chan struct{})}
 	s.log = s.options.Logger
-	var errs []error
-	if len(options.Queues) == 0 {
-		errs = append(errs, errors.New("broker: no queues: give at least one"))
-	}
-	for _, config := range options.Queues {
-		if err := config.validate(); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		key := strings.ToLower(config.Name)
-		if other := s.entities[key]; other != nil {
-			errs = append(errs, fmt.Errorf("broker: queue %q has the same name as %q: names do not differ by case alone", config.Name, other.name))
-			continue
-		}
-		s.entities[key] = newEntity(config, s.options.Now)
-	}
-	for name, key := range options.Keys {
-		if name == "" || key.Secret == "" {
-			errs = append(errs, fmt.Errorf("broker: key %q: give it a name and a secret", name))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := s.options.validate(); err != nil {
 		return nil, err
 	}
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
+}
+
+// start makes the queues.
+func (s *Server) start() (err error) {
+	if s.options.Dir != "" {
+		if s.store, err = store.Open(s.options.Dir); err != nil {
+			return fmt.Errorf("broker: %w", err)
+		}
+		if err := s.restore(); err != nil {
+			return err
+		}
+	}
+	if err := s.ensure(s.options.Queues); err != nil {
+		return err
+	}
+	s.running.Go(s.sweepIdle)
+	return nil
 }
 
 // Listen starts to serve on a TCP address, in the background; port 0 picks a free one. A server listens once.
@@ -94,26 +98,15 @@ func (s *Server) ConnectionString(keyName string) string {
 		s.Addr(), keyName, s.options.Keys[keyName].Secret)
 }
 
-// Counts are the messages of a queue by place. Active includes locked messages.
-type Counts struct{ Active, Scheduled, Deferred, DeadLettered int }
-
-// Counts counts the messages of a queue; an unknown name is an error.
-func (s *Server) Counts(name string) (Counts, error) {
-	e := s.entities[strings.ToLower(name)]
-	if e == nil {
-		return Counts{}, fmt.Errorf("broker: count messages: no queue %q", name)
-	}
-	var counts Counts
-	e.do(func(time.Time) { counts = Counts(e.queue.Counts()) })
-	return counts, nil
-}
-
 // Close ends every connection with amqp:connection:forced, which makes clients connect again, and waits until all
 // goroutines are done. A second Close does nothing.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	first := !s.closed
 	s.closed = true
+	if first {
+		close(s.done)
+	}
 	var err error
 	if first && s.listener != nil {
 		err = s.listener.Close()
@@ -127,8 +120,13 @@ func (s *Server) Close() error {
 	}
 	s.mu.Unlock()
 	s.running.Wait()
+	s.queuesMu.RLock()
+	defer s.queuesMu.RUnlock()
 	for _, e := range s.entities {
 		e.stop()
+	}
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("broker: close: %w", err)
@@ -148,12 +146,12 @@ func (s *Server) accept(listener net.Listener) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		s.start(nc)
+		s.greet(nc)
 	}
 }
 
-// start serves one connection in a goroutine, unless the server is closed.
-func (s *Server) start(nc net.Conn) {
+// greet serves one connection in a goroutine, unless the server is closed.
+func (s *Server) greet(nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

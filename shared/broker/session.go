@@ -27,6 +27,7 @@ type session struct {
 	nextDelivery uint32 // id of our next delivery
 	unsettled    map[uint32]held
 	sweepAt      int // number of unsettled deliveries at which to drop those whose lock is lost
+	ended        bool
 }
 
 // held is a delivery that the client has not settled: the lock on its message.
@@ -59,11 +60,12 @@ func (c *conn) begin(channel uint16, begin *amqp.Begin) error {
 
 // end lets go of all links. Locks on messages outlive it.
 func (s *session) end() {
+	s.ended = true
 	for _, link := range s.incoming {
-		link.closed = true
+		link.end()
 	}
 	for _, link := range s.outgoing {
-		link.stop()
+		link.end()
 	}
 	delete(s.conn.sessions, s.channel)
 }
@@ -71,8 +73,8 @@ func (s *session) end() {
 func (s *session) act(p amqp.Performative, payload []byte) error {
 	switch p := p.(type) {
 	case *amqp.End:
-		s.end()
 		s.send(&amqp.End{})
+		s.end()
 		return nil
 	case *amqp.Attach:
 		return s.attach(p)
@@ -90,19 +92,26 @@ func (s *session) act(p amqp.Performative, payload []byte) error {
 	return &amqp.Error{Condition: conditionNotAllowed, Description: fmt.Sprintf("%T does not belong here.", p)}
 }
 
-func (s *session) send(p amqp.Performative) { s.conn.send(s.channel, p, nil) }
+// send sends a frame, unless the session ended while something waited for the disk.
+func (s *session) send(p amqp.Performative) {
+	if !s.ended {
+		s.conn.send(s.channel, p, nil)
+	}
+}
 
 // detach ends a link at the client's wish, or acknowledges that the client saw us end it.
 func (s *session) detach(handle uint32) {
 	if link := s.outgoing[handle]; link != nil {
-		link.stop()
 		delete(s.outgoing, handle)
-		s.send(&amqp.Detach{Handle: handle, Closed: true})
+		if !link.closed {
+			link.end()
+			s.send(&amqp.Detach{Handle: handle, Closed: true})
+		}
 	}
 	if link := s.incoming[handle]; link != nil {
 		delete(s.incoming, handle)
 		if !link.closed {
-			link.closed = true
+			link.end()
 			s.send(&amqp.Detach{Handle: handle, Closed: true})
 		}
 	}
@@ -122,7 +131,7 @@ func (s *session) flow(f *amqp.Flow) {
 		}
 		return
 	}
-	if link := s.outgoing[*f.Handle]; link != nil {
+	if link := s.outgoing[*f.Handle]; link != nil && !link.closed {
 		link.flow(f)
 	}
 	if link := s.incoming[*f.Handle]; link != nil && f.Echo && !link.closed {
@@ -201,11 +210,22 @@ func (s *session) disposition(d *amqp.Disposition) error {
 		s.acknowledge(d, next, id-1, id-next, lockLostState)
 		h := s.unsettled[id]
 		delete(s.unsettled, id)
-		s.acknowledge(d, id, id, 1, h.settle(state))
+		s.settle(d, id, h, state)
 		next = id + 1
 	}
 	s.acknowledge(d, next, last, last+1-next, lockLostState)
 	return nil
+}
+
+// settle settles one delivery, and acknowledges it once that is on disk.
+func (s *session) settle(d *amqp.Disposition, id uint32, h held, state any) {
+	answer, commit := h.settle(state)
+	s.conn.after(commit, func(err error) {
+		if err != nil {
+			answer = busy(err)
+		}
+		s.acknowledge(d, id, id, 1, answer)
+	})
 }
 
 // acknowledge reports n deliveries settled, unless the client settled them itself and wants no answer.

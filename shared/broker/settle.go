@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"errors"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
 	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
+	"github.com/tenantsync/tenantsync/shared/broker/internal/store"
 )
 
 const (
@@ -17,9 +19,9 @@ const (
 // lockLostState answers a settlement that came too late.
 var lockLostState = rejected(conditionLockLost, lockLost)
 
-// settle ends the lock on a delivery as the client's state says, and returns the state to answer with. An abandoned
-// message counts as a failed delivery although Service Bus clients leave delivery-failed false.
-func (h held) settle(state any) (answer any) {
+// settle ends the lock on a delivery as the client's state says, and returns the state to answer with once the commit is
+// written. An abandoned message counts as a failed delivery although Service Bus clients leave delivery-failed false.
+func (h held) settle(state any) (answer any, commit store.Commit) {
 	outcome := queue.Release
 	var set map[string]any
 	switch state := state.(type) {
@@ -39,14 +41,24 @@ func (h held) settle(state any) (answer any) {
 			set = properties(state.Error.Info)
 		}
 	}
-	if h.entity.settle(h.queue, []queue.Token{h.token}, outcome, set) != nil {
-		return lockLostState
+	commit, err := h.entity.settle(h.queue, []queue.Token{h.token}, outcome, set)
+	switch {
+	case err == nil:
+		return answer, commit
+	case errors.Is(err, errDisk):
+		return busy(err), commit
 	}
-	return answer
+	return lockLostState, commit
 }
 
-// settle settles messages of e's queue or dead-letter queue; see queue.Queue.Settle.
-func (e *entity) settle(q *queue.Queue, tokens []queue.Token, outcome queue.Outcome, set map[string]any) (err error) {
-	e.do(func(now time.Time) { err = q.Settle(now, tokens, outcome, set) })
-	return err
+// settle settles messages of e's queue or dead-letter queue; see queue.Queue.Settle and entity.change.
+func (e *entity) settle(q *queue.Queue, tokens []queue.Token, outcome queue.Outcome, set map[string]any) (store.Commit, error) {
+	return e.change(func(now time.Time) error { return q.Settle(now, tokens, outcome, set) })
+}
+
+// busy answers what could not be stored. Clients try again after a server-busy.
+func busy(err error) any { return rejected(conditionServerBusy, notStored(err)) }
+
+func notStored(err error) string {
+	return "The broker cannot write to its disk, and nothing was stored: " + err.Error()
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
 )
 
@@ -60,36 +58,6 @@ func TestATruncatedValueIsAnError(t *testing.T) {
 	}
 }
 
-func TestDecodeRefusesWhatWouldExhaustTheServer(t *testing.T) {
-	for name, b := range map[string][]byte{
-		"nothing":                              {},
-		"an unknown constructor":               {0x46},
-		"a list that announces 4 billion":      {0xd0, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff},
-		"an array of 17 nulls":                 {0xe0, 2, 17, 0x40},
-		"an array described twice":             {0xe0, 5, 0, 0, 0x40, 0, 0x40},
-		"an array of 17 nulls before padding":  append([]byte{0xe0, 34, 17, 0x40}, make([]byte, 32)...),
-		"an array of 4 billion nulls":          {0xf0, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xff, 0x40},
-		"a map with an odd number of elements": {0xc1, 2, 1, 0x40},
-		"a deep nest of descriptors":           bytes.Repeat([]byte{0}, 100_000),
-		"a deep nest of lists":                 nest(100),
-	} {
-		t.Run(name, func(t *testing.T) {
-			if v, _, err := amqp.Decode(b); err == nil {
-				t.Fatalf("decoded %#v, want an error", v)
-			}
-		})
-	}
-}
-
-// nest is a list in a list in a list …
-func nest(depth int) []byte {
-	b := []byte{0x45}
-	for range depth {
-		b = append([]byte{0xc0, byte(len(b) + 1), 1}, b...)
-	}
-	return b
-}
-
 func FuzzDecode(f *testing.F) {
 	for _, v := range samples {
 		f.Add(amqp.Append(nil, v))
@@ -110,111 +78,6 @@ func FuzzDecode(f *testing.F) {
 		}
 		if second := amqp.Append(nil, again); !bytes.Equal(first, second) {
 			t.Fatalf("encodings differ:\n%x\n%x", first, second)
-		}
-	})
-}
-
-// The independent oracle: go-amqp, the library under azservicebus.
-func TestGoAMQPReadsTheSameMessage(t *testing.T) {
-	want := &goamqp.Message{
-		Header: &goamqp.MessageHeader{Durable: true, Priority: 4},
-		Properties: &goamqp.MessageProperties{
-			MessageID: "id-1", CorrelationID: uint64(7), ReplyTo: new("reply"), Subject: new("subject"),
-		},
-		ApplicationProperties: map[string]any{
-			"long": int64(-1), "int": int32(2), "ubyte": uint8(3), "text": "x", "binary": []byte{1}, "float": float32(1), "uuid": goamqp.UUID{1},
-		},
-		Annotations: goamqp.Annotations{"x-opt-partition-key": "p"},
-		Value:       map[any]any{"list": []any{int32(1), "two"}, "symbol": goamqp.Symbol("s")},
-	}
-	encoded, err := want.MarshalBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := amqp.ParseMessage(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if id := parsed.Property(amqp.PropertyMessageID); id != "id-1" {
-		t.Errorf("message id %v, want id-1", id)
-	}
-	rendered := amqp.Rendering{
-		Message:       parsed,
-		DeliveryCount: 3,
-		Annotations:   parsed.Annotations.With(amqp.Symbol("x-opt-sequence-number"), int64(42)),
-		Overlay:       amqp.Map{{Key: "DeadLetterReason", Value: "because"}, {Key: "text", Value: "changed"}},
-	}.Append(nil)
-
-	var got goamqp.Message
-	if err := got.UnmarshalBinary(rendered); err != nil {
-		t.Fatal(err)
-	}
-	want.Header.DeliveryCount = 3
-	want.Annotations["x-opt-sequence-number"] = int64(42)
-	want.ApplicationProperties["DeadLetterReason"] = "because"
-	want.ApplicationProperties["text"] = "changed"
-	if !reflect.DeepEqual(got.Header, want.Header) || !reflect.DeepEqual(got.Properties, want.Properties) ||
-		!reflect.DeepEqual(got.Annotations, want.Annotations) ||
-		!reflect.DeepEqual(got.ApplicationProperties, want.ApplicationProperties) {
-		t.Errorf("go-amqp read\n%+v %+v %v %v\nwant\n%+v %+v %v %v", got.Header, got.Properties, got.Annotations,
-			got.ApplicationProperties, want.Header, want.Properties, want.Annotations, want.ApplicationProperties)
-	}
-	if value, ok := got.Value.(map[string]any); ok {
-		if !reflect.DeepEqual(value["list"], []any{int32(1), "two"}) {
-			t.Errorf("body %v", value)
-		}
-	} else if value, ok := got.Value.(map[any]any); !ok || !reflect.DeepEqual(value["list"], []any{int32(1), "two"}) {
-		t.Errorf("body %#v", got.Value)
-	}
-}
-
-func TestAMessageWithoutAnIDGetsOneAndKeepsItsOtherProperties(t *testing.T) {
-	encoded, err := (&goamqp.Message{
-		Properties: &goamqp.MessageProperties{Subject: new("subject")},
-		Data:       [][]byte{[]byte("body")},
-	}).MarshalBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := amqp.ParseMessage(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got goamqp.Message
-	if err := got.UnmarshalBinary(amqp.Rendering{Message: parsed.WithMessageID("made")}.Append(nil)); err != nil {
-		t.Fatal(err)
-	}
-	if got.Properties.MessageID != "made" || *got.Properties.Subject != "subject" || string(got.GetData()) != "body" {
-		t.Errorf("got %+v %q", got.Properties, got.GetData())
-	}
-	if parsed.Property(amqp.PropertyMessageID) != nil {
-		t.Error("the parsed message itself changed")
-	}
-}
-
-func FuzzParseMessage(f *testing.F) {
-	b, err := (&goamqp.Message{
-		Header:                &goamqp.MessageHeader{TTL: 1e9},
-		Properties:            &goamqp.MessageProperties{MessageID: "1"},
-		ApplicationProperties: map[string]any{"k": "v"},
-		Data:                  [][]byte{[]byte("x")},
-	}).MarshalBinary()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := amqp.ParseMessage(b)
-		if err != nil {
-			return
-		}
-		rendered := amqp.Rendering{Message: m.WithMessageID("id"), Overlay: amqp.Map{{Key: "k", Value: "v"}}}.Append(nil)
-		again, err := amqp.ParseMessage(rendered)
-		if err != nil {
-			t.Fatalf("own rendering: %v", err)
-		}
-		if again.Property(amqp.PropertyMessageID) != "id" || again.ApplicationProperties().Get("k") != "v" {
-			t.Fatalf("rendering lost the id or the overlay: %+v", again)
 		}
 	})
 }

@@ -2,12 +2,9 @@ package amqp
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
+	"reflect"
 )
-
-// describedCode introduces a descriptor and the value it describes.
-const describedCode = 0x00
 
 // Append writes v in its shortest scalar form. It panics on a Go type that is no AMQP type: that is a mistake in the
 // program, never in the input.
@@ -88,7 +85,7 @@ func variableConstructor(v any) byte {
 	case Array:
 		return 0xf0
 	}
-	panic(fmt.Sprintf("amqp: %T is not an AMQP type", v))
+	panic(notAMQP(v))
 }
 
 func shortest(v uint64, zero, small, full byte) byte {
@@ -132,13 +129,17 @@ func appendBody(b []byte, code byte, v any) []byte {
 	case 0x8:
 		return be.AppendUint64(b, bits(v))
 	case 0x9:
-		return append(b, octets(v)...)
+		return appendOctets(b, v)
 	case 0xa:
-		p := octets(v)
-		return append(append(b, byte(len(p))), p...)
+		start := len(b)
+		b = appendOctets(append(b, 0), v)
+		b[start] = byte(len(b) - start - 1)
+		return b
 	case 0xb:
-		p := octets(v)
-		return append(be.AppendUint32(b, uint32(len(p))), p...)
+		start := len(b)
+		b = appendOctets(append(b, 0, 0, 0, 0), v)
+		be.PutUint32(b[start:], uint32(len(b)-start-4))
+		return b
 	}
 	return appendCompound(b, v)
 }
@@ -180,30 +181,28 @@ func bits(v any) uint64 {
 	case Decimal64:
 		return binary.BigEndian.Uint64(v[:])
 	}
-	panic(fmt.Sprintf("amqp: %T is not a number", v))
+	panic(notAMQP(v))
 }
 
-func octets(v any) []byte {
+func appendOctets(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case []byte:
-		return v
+		return append(b, v...)
 	case string:
-		return []byte(v)
+		return append(b, v...)
 	case Symbol:
-		return []byte(v)
+		return append(b, v...)
 	case UUID:
-		return v[:]
+		return append(b, v[:]...)
 	case Decimal128:
-		return v[:]
+		return append(b, v[:]...)
 	}
-	panic(fmt.Sprintf("amqp: %T is not a sequence of octets", v))
+	panic(notAMQP(v))
 }
 
-// appendCompound writes a list, map or array: its size and count, both of four bytes, and its elements.
+// appendCompound writes what follows the constructor of a list, map or array: sizes of four bytes and its elements.
 func appendCompound(b []byte, v any) []byte {
-	const prefix = 8
-	b = append(b, make([]byte, prefix)...)
-	start := len(b)
+	b, start := begin(b)
 	n := 0
 	switch v := v.(type) {
 	case List:
@@ -226,9 +225,24 @@ func appendCompound(b []byte, v any) []byte {
 			b = appendBody(b, v.Code, item)
 		}
 	default:
-		panic(fmt.Sprintf("amqp: %T is not a compound type", v))
+		panic(notAMQP(v))
 	}
+	end(b, start, n)
+	return b
+}
+
+// begin leaves room for the size and the count of a compound value, of four bytes each, which end fills in.
+func begin(b []byte) (room []byte, start int) {
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
+	return b, len(b)
+}
+
+func end(b []byte, start, n int) {
 	binary.BigEndian.PutUint32(b[start-8:], uint32(len(b)-start+4))
 	binary.BigEndian.PutUint32(b[start-4:], uint32(n))
-	return b
+}
+
+// notAMQP is what Append panics with. It does not keep v, so that callers can make values on their stack.
+func notAMQP(v any) string {
+	return "amqp: " + reflect.TypeOf(v).String() + " does not fit its AMQP type"
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Descriptors of the sections of a message (part 3, 3.2).
+// Descriptors of the sections of a message (part 3, 3.2), in their order.
 const (
 	sectionHeader                = 0x70
 	sectionDeliveryAnnotations   = 0x71
@@ -13,146 +13,164 @@ const (
 	sectionProperties            = 0x73
 	sectionApplicationProperties = 0x74
 	sectionData                  = 0x75
+	sectionSequence              = 0x76
 	sectionValue                 = 0x77
+	sectionFooter                = 0x78
 )
 
-// Message is an encoded message taken apart as far as a broker needs. Sections that a broker passes on stay the bytes
-// the sender wrote. A Message is not changed after it was parsed, so copies may share it.
+// Message is an encoded message and where its sections are. It decodes a section when asked for it, each time anew, so
+// that a message in a queue costs little beyond its bytes. It never changes, so copies may share it.
 type Message struct {
-	Durable, Priority   any
-	TTL                 *uint32 // milliseconds
-	DeliveryAnnotations Map
-	Annotations         Map
-	Properties          List // its fields by position, see PropertyMessageID and the following
-	Body                []byte
-	Value               any // what an amqp-value body holds
-
-	properties            []byte
-	applicationProperties []byte
+	encoded []byte
+	ends    [sectionsBeforeBody]uint32 // of each section in encoded; of one that is missing, that of the one before
 }
 
-// Positions in Properties.
+const sectionsBeforeBody = sectionData - sectionHeader
+
+// Fields of the properties section by position, for Property.
 const (
 	PropertyMessageID     = 0
 	PropertyReplyTo       = 4
 	PropertyCorrelationID = 5
 )
 
-// Property is the field of the properties section at a position, or nil.
-func (m *Message) Property(position int) any {
-	if position >= len(m.Properties) {
-		return nil
-	}
-	return m.Properties[position]
-}
-
-// ParseMessage reads an encoded message. The message aliases b.
+// ParseMessage checks an encoded message: that its sections are the standard's and in their order, each at most once
+// unless it is a part of a body, and that all of them hold what they may, down to the type of every property. Beyond the
+// standard it takes a message without a body, which Service Bus clients send. The message keeps b, which must not change.
 func ParseMessage(b []byte) (*Message, error) {
-	m := &Message{}
-	for len(b) > 0 {
-		s, rest, err := nextSection(b)
+	m := &Message{encoded: b}
+	previous := uint64(0)
+	for rest := b; len(rest) > 0; {
+		s, after, err := nextSection(rest)
 		if err != nil {
 			return nil, err
 		}
-		if err := m.take(s); err != nil {
+		if !mayFollow(previous, s.descriptor) {
+			return nil, fmt.Errorf("amqp: section 0x%02x after section 0x%02x", s.descriptor, previous)
+		}
+		if err := checkSection(s.descriptor, s.value); err != nil {
 			return nil, fmt.Errorf("amqp: section 0x%02x: %w", s.descriptor, err)
 		}
-		b = rest
+		for i := s.descriptor - sectionHeader; i < sectionsBeforeBody; i++ {
+			m.ends[i] = uint32(len(b) - len(after))
+		}
+		previous, rest = s.descriptor, after
 	}
 	return m, nil
 }
 
-func (m *Message) take(s section) (err error) {
-	switch s.descriptor {
-	case sectionHeader:
-		list, err := as[List](s.value)
-		if err != nil {
-			return err
-		}
-		r := fieldReader{list: list}
-		m.Durable, m.Priority, m.TTL = field[any](&r, 0, nil), field[any](&r, 1, nil), optional[uint32](&r, 2)
-		return r.err
-	case sectionDeliveryAnnotations:
-		m.DeliveryAnnotations, err = as[Map](s.value)
-	case sectionAnnotations:
-		m.Annotations, err = as[Map](s.value)
-	case sectionProperties:
-		m.Properties, err = as[List](s.value)
-		m.properties = s.raw
-	case sectionApplicationProperties:
-		_, err = as[Map](s.value)
-		m.applicationProperties = s.raw
-	case sectionValue:
-		m.Value = s.value
-		m.Body = append(m.Body, s.raw...)
-	default:
-		m.Body = append(m.Body, s.raw...)
+// mayFollow tells whether a section may come after another, 0 being none. The body is one value, or any number of data
+// sections or of sequences.
+func mayFollow(previous, section uint64) bool {
+	if section == previous {
+		return section == sectionData || section == sectionSequence
 	}
-	return err
+	if sectionData <= previous && section < sectionFooter {
+		return false
+	}
+	return section > previous && sectionHeader <= section && section <= sectionFooter
 }
 
-// WithMessageID is the message with its message-id set.
-func (m *Message) WithMessageID(id string) *Message {
-	named := *m
-	named.Properties = append(List{}, m.Properties...)
-	if len(named.Properties) == 0 {
-		named.Properties = List{nil}
+// Append writes the message as it was parsed: ParseMessage of what it writes is the same message.
+func (m *Message) Append(b []byte) []byte { return append(b, m.encoded...) }
+
+// Size is how many bytes Append writes.
+func (m *Message) Size() int { return len(m.encoded) }
+
+// section is an encoded section before the body, empty if it is missing.
+func (m *Message) section(descriptor int) []byte {
+	i := descriptor - sectionHeader
+	start := uint32(0)
+	if i > 0 {
+		start = m.ends[i-1]
 	}
-	named.Properties[PropertyMessageID] = id
-	named.properties = AppendDescribed(nil, sectionProperties, named.Properties)
-	return &named
+	return m.encoded[start:m.ends[i]]
 }
+
+// body is the encoded body and the footer behind it.
+func (m *Message) body() []byte { return m.encoded[m.ends[sectionsBeforeBody-1]:] }
+
+// TTL is the time to live in milliseconds, if one is given.
+func (m *Message) TTL() (ttl uint32, given bool) {
+	const position = 2
+	ttl, given = fieldAt(m.section(sectionHeader), position).(uint32)
+	return ttl, given
+}
+
+// Property is the field of the properties section at a position, or nil.
+func (m *Message) Property(position int) any {
+	return fieldAt(m.section(sectionProperties), position)
+}
+
+// DeliveryAnnotations decodes the section of that name.
+func (m *Message) DeliveryAnnotations() Map { return mapOf(m.section(sectionDeliveryAnnotations)) }
+
+// Annotations decodes the message annotations.
+func (m *Message) Annotations() Map { return mapOf(m.section(sectionAnnotations)) }
 
 // ApplicationProperties decodes the section of that name.
-func (m *Message) ApplicationProperties() Map {
-	if m.applicationProperties == nil {
+func (m *Message) ApplicationProperties() Map { return mapOf(m.section(sectionApplicationProperties)) }
+
+// ApplicationProperty is the value of one application property. Should the name come twice, the last counts, as it does
+// for most receivers.
+func (m *Message) ApplicationProperty(name string) (value any, given bool) {
+	n, items := elements(content(m.section(sectionApplicationProperties)))
+	for range n / 2 {
+		var key, encoded []byte
+		key, items = cut(items)
+		encoded, items = cut(items)
+		if k, _ := text(key); string(k) == name {
+			value, _ = build(encoded)
+			given = true
+		}
+	}
+	return value, given
+}
+
+// Value decodes what an amqp-value body holds; nil if the body is another.
+func (m *Message) Value() any {
+	if len(m.body()) == 0 {
 		return nil
 	}
-	v, _, _ := Decode(m.applicationProperties) // cannot fail: ParseMessage decoded it before
-	properties, _ := v.(Described).Value.(Map)
-	return properties
-}
-
-// Rendering is a message as one receiver gets it: the parsed message under a broker's own header and annotations.
-type Rendering struct {
-	*Message
-	DeliveryCount       uint32 // failed deliveries
-	DeliveryAnnotations Map
-	Annotations         Map
-	// Overlay, unless empty, is merged over the sender's application properties.
-	Overlay Map
-}
-
-// Append writes the rendering in the order of part 3, 3.2.
-func (r Rendering) Append(b []byte) []byte {
-	b = AppendDescribed(b, sectionHeader, List{r.Durable, r.Priority, orNil(r.TTL), nil, r.DeliveryCount})
-	if len(r.DeliveryAnnotations) > 0 {
-		b = AppendDescribed(b, sectionDeliveryAnnotations, r.DeliveryAnnotations)
+	v, _ := build(m.body())
+	if d := v.(Described); d.Descriptor == uint64(sectionValue) {
+		return d.Value
 	}
-	if len(r.Annotations) > 0 {
-		b = AppendDescribed(b, sectionAnnotations, r.Annotations)
-	}
-	b = append(b, r.properties...)
-	if len(r.Overlay) == 0 {
-		b = append(b, r.applicationProperties...)
-	} else {
-		merged := r.ApplicationProperties()
-		for _, e := range r.Overlay {
-			merged = merged.With(e.Key, e.Value)
-		}
-		b = AppendDescribed(b, sectionApplicationProperties, merged)
-	}
-	return append(b, r.Body...)
+	return nil
 }
 
-// AppendReply writes the answer to a request: a correlation id, application properties and an amqp-value body.
-func AppendReply(b []byte, correlationID any, properties Map, value any) []byte {
-	b = AppendDescribed(b, sectionProperties, List{nil, nil, nil, nil, nil, correlationID})
-	b = AppendDescribed(b, sectionApplicationProperties, properties)
-	return AppendDescribed(b, sectionValue, value)
+// content is the value in a section that was scanned, nil if the section is empty.
+func content(section []byte) []byte {
+	if len(section) == 0 {
+		return nil
+	}
+	_, value := cut(section[1:])
+	return value
 }
 
-// SplitBatch returns the encoded messages of a batch: each data section of the body holds one.
+func mapOf(section []byte) Map {
+	if n, _ := elements(content(section)); n == 0 {
+		return nil
+	}
+	v, _ := build(content(section))
+	return v.(Map)
+}
+
+// fieldAt is the field at a position of the list in a section, nil if it is null or missing.
+func fieldAt(section []byte, position int) any {
+	n, items := elements(content(section))
+	if position >= n {
+		return nil
+	}
+	for range position {
+		_, items = cut(items)
+	}
+	v, _ := build(items)
+	return v
+}
+
+// SplitBatch returns the encoded messages of a batch: each data section of the body holds one. They are copies, so that
+// one message does not keep the bytes of the others.
 func SplitBatch(b []byte) ([][]byte, error) {
 	var messages [][]byte
 	for len(b) > 0 {
@@ -161,45 +179,31 @@ func SplitBatch(b []byte) ([][]byte, error) {
 			return nil, err
 		}
 		if s.descriptor == sectionData {
-			data, err := as[[]byte](s.value)
-			if err != nil {
-				return nil, err
+			if err := checkSection(sectionData, s.value); err != nil {
+				return nil, fmt.Errorf("amqp: batch: %w", err)
 			}
-			messages = append(messages, data)
+			data, _ := build(s.value)
+			messages = append(messages, data.([]byte))
 		}
 		b = rest
 	}
 	return messages, nil
 }
 
-// section is one section of an encoded message: raw is all of it, value what its descriptor describes.
+// section is one section of an encoded message, with the encoded value that its descriptor describes.
 type section struct {
 	descriptor uint64
-	raw        []byte
-	value      any
+	value      []byte
 }
 
-var errSection = errors.New("amqp: message section without a numeric descriptor")
-
+// nextSection scans a section and returns what follows it.
 func nextSection(b []byte) (s section, rest []byte, err error) {
-	v, rest, err := Decode(b)
-	if err != nil {
+	if rest, err = scan(b, 0); err != nil {
 		return s, nil, err
 	}
-	d, _ := v.(Described)
-	descriptor, ok := d.Descriptor.(uint64)
-	if !ok {
-		return s, nil, errSection
+	if b[0] != describedCode || kindOf(b[1])&kindUlong == 0 {
+		return s, nil, errors.New("amqp: message section without a numeric descriptor")
 	}
-	n := len(b) - len(rest)
-	return section{descriptor, b[:n:n], d.Value}, rest, nil
-}
-
-// as is v as a T. Null reads as the zero T.
-func as[T any](v any) (T, error) {
-	t, ok := v.(T)
-	if !ok && v != nil {
-		return t, fmt.Errorf("amqp: value is %T, want %T", v, t)
-	}
-	return t, nil
+	descriptor, value := build(b[1:])
+	return section{descriptor.(uint64), value[:len(value)-len(rest)]}, rest, nil
 }

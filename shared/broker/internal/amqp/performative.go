@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"errors"
 	"fmt"
 )
 
@@ -148,22 +149,20 @@ func newPerformative(descriptor any) (Performative, error) {
 
 // DecodePerformative reads the body of a frame; payload is what follows the performative.
 func DecodePerformative(body []byte) (p Performative, payload []byte, err error) {
-	v, payload, err := Decode(body)
-	if err != nil {
+	if payload, err = scan(body, 0); err != nil {
 		return nil, nil, err
 	}
-	d, ok := v.(Described)
-	if !ok {
-		return nil, nil, fmt.Errorf("amqp: frame body starts with %T, not with a performative", v)
+	if body[0] != describedCode {
+		return nil, nil, errors.New("amqp: frame body does not start with a performative")
 	}
-	if p, err = newPerformative(d.Descriptor); err != nil {
+	descriptor, value := build(body[1:])
+	if p, err = newPerformative(descriptor); err != nil {
 		return nil, nil, err
 	}
-	list, ok := d.Value.(List)
-	if !ok {
-		return nil, nil, fmt.Errorf("amqp: performative 0x%02x holds %T, not a list", p.descriptor(), d.Value)
+	if err := checkKind(value, kindList); err != nil {
+		return nil, nil, fmt.Errorf("amqp: performative 0x%02x: %w", p.descriptor(), err)
 	}
-	r := fieldReader{list: list}
+	r := fieldReader{list: buildList(elements(value))}
 	p.read(&r)
 	if r.err != nil {
 		return nil, nil, fmt.Errorf("amqp: performative 0x%02x: %w", p.descriptor(), r.err)

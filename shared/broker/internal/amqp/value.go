@@ -5,6 +5,16 @@
 // decoded and encoded again is the same value for the peer (an int never comes back as a long). Section and page
 // numbers in comments refer to the OASIS standard "AMQP Version 1.0", part 1 (types), part 2 (transport) and part 3
 // (messaging).
+//
+// # What a peer can cost
+//
+// Everything that is read is checked by a scanner first, which looks at each byte once and allocates nothing:
+//   - A frame takes the memory it declares, before its bytes arrive, but never more than was agreed (ReadFrame).
+//   - A message that is parsed, refused, kept, changed or rendered takes its bytes and a few dozen more: its sections
+//     stay encoded.
+//   - A value that is decoded takes up to 50 bytes for each of its own. Performatives are decoded, and of messages the
+//     sections that somebody asks for; bodies only of requests.
+//   - Values nest at most 32 deep, an array has at most 8 elements that take no bytes, and the keys of maps are simple.
 package amqp
 
 import (
@@ -50,6 +60,12 @@ func TimestampOf(t time.Time) Timestamp { return Timestamp(t.UnixMilli()) }
 
 // Time is t in UTC.
 func (t Timestamp) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
+
+// Name is the key if it is a string or a symbol, otherwise "".
+func (e Entry) Name() string {
+	name, _ := keyName(e.Key)
+	return name
+}
 
 // Get returns the value whose key is the string or symbol key, or nil.
 func (m Map) Get(key string) any {

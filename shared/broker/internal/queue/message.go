@@ -23,6 +23,7 @@ type Token = amqp.UUID
 type Message struct {
 	ID           string
 	Content      *amqp.Message // what was sent; the queue never looks inside
+	Size         int           // bytes of what was sent
 	TTL          time.Duration // 0: only the queue's default applies
 	ScheduledFor time.Time     // not before this moment
 
@@ -53,7 +54,12 @@ func merge(properties, more map[string]any) map[string]any {
 // entry is a message in a queue.
 type entry struct {
 	Message
-	availableSlot, dueSlot int // positions in the indexes, counted from 1
+	returnedSlot, dueSlot int32 // positions in the indexes, counted from 1
+	standing              standing
+	deadLetter            bool // in the dead-letter queue
+	touched               bool // the recorder has it
+	stored                bool // a store was told of it
+	gone                  bool // removed
 }
 
 func (e *entry) locked() bool { return e.LockToken != Token{} }

@@ -1,7 +1,11 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,7 +14,9 @@ import (
 
 // machine drives a queue with arbitrary operations and remembers only which messages it must still hold.
 type machine struct {
+	config Config
 	q      *Queue
+	disk   disk
 	now    time.Time
 	sent   int
 	stored map[string]bool // accepted and neither completed, cancelled, taken nor expired
@@ -19,19 +25,22 @@ type machine struct {
 
 func (m *machine) send(t *rapid.T) {
 	m.sent++
-	message := Message{ID: fmt.Sprint(m.sent)}
+	message := Message{ID: fmt.Sprint(m.sent), Size: m.sent}
 	if seconds := rapid.IntRange(-1, 90).Draw(t, "scheduled in"); seconds > 0 {
 		message.ScheduledFor = m.now.Add(time.Duration(seconds) * time.Second)
 	}
-	if m.q.Enqueue(m.now, message) == 0 {
-		t.Fatal("a new message was taken for a duplicate")
+	if numbers, err := m.q.Enqueue(m.now, message); err != nil || numbers[0] == 0 {
+		t.Fatalf("a new message was refused: sequence number %d, %v", numbers, err)
 	}
 	m.stored[message.ID] = true
 }
 
 func (m *machine) sendAgain(t *rapid.T) {
-	if m.sent > 0 && m.q.Enqueue(m.now, Message{ID: fmt.Sprint(m.sent)}) != 0 {
-		t.Fatal("a duplicate was accepted")
+	if m.sent == 0 {
+		return
+	}
+	if numbers, err := m.q.Enqueue(m.now, Message{ID: fmt.Sprint(m.sent)}); err != nil || numbers[0] != 0 {
+		t.Fatalf("a duplicate was accepted under %d, %v", numbers, err)
 	}
 }
 
@@ -97,6 +106,63 @@ func (m *machine) pass(t *rapid.T) {
 	m.q.Tick(m.now)
 }
 
+// crash loses the queue and makes it anew from what a store was told.
+func (m *machine) crash(*rapid.T) {
+	m.disk.write(m.q.TakeChanges())
+	m.q = New(m.config)
+	m.q.Restore(m.disk.saved())
+	m.q.Record()
+	m.q.Tick(m.now)
+}
+
+// disk is a store as the contract of Changes describes it.
+type disk struct {
+	messages map[Key]Stored
+	seen     []Seen
+	last     Last
+}
+
+func (d *disk) write(c Changes) {
+	for _, s := range c.Put {
+		d.messages[Key{s.DeadLetter, s.SequenceNumber}] = s
+	}
+	for _, key := range c.Gone {
+		delete(d.messages, key)
+	}
+	d.seen = slices.DeleteFunc(append(d.seen, c.Seen...), func(s Seen) bool { return !s.At.After(c.Forgotten) })
+	d.last = c.Last
+}
+
+func (d *disk) saved() Saved {
+	return Saved{
+		Messages: slices.SortedFunc(maps.Values(d.messages), func(a, b Stored) int { return cmp.Compare(a.SequenceNumber, b.SequenceNumber) }),
+		Last:     d.last,
+		Seen:     d.seen,
+	}
+}
+
+// compare tells how what a store was told differs from the queue.
+func (m *machine) compare(t *rapid.T) {
+	m.disk.write(m.q.TakeChanges())
+	n := 0
+	var size int64
+	for _, q := range []*Queue{m.q, m.q.DeadLetters()} {
+		for _, p := range q.Peek(0, m.sent+1) {
+			n++
+			size += int64(p.Size)
+			if s, ok := m.disk.messages[Key{q == m.q.DeadLetters(), p.SequenceNumber}]; !ok || !reflect.DeepEqual(s.Message, p) {
+				t.Fatalf("the store has %+v (%v), want %+v", s.Message, ok, p)
+			}
+		}
+	}
+	if len(m.disk.messages) != n {
+		t.Fatalf("the store has %d messages, want %d", len(m.disk.messages), n)
+	}
+	if size != m.q.Size() {
+		t.Fatalf("the queue says it has %d bytes, it has %d", m.q.Size(), size)
+	}
+}
+
 // pick is the queue or its dead-letter queue.
 func (m *machine) pick(t *rapid.T) *Queue {
 	if rapid.Bool().Draw(t, "dead letters") {
@@ -125,8 +191,8 @@ func (m *machine) check(t *rapid.T) {
 			} else if e.State == Active {
 				available++
 			}
-			if e.locked() == (e.availableSlot > 0) && e.State == Active {
-				t.Fatalf("message %s: locked %v and available %v", p.ID, e.locked(), e.availableSlot > 0)
+			if e.locked() == (e.standing != standsNowhere) && e.State == Active {
+				t.Fatalf("message %s: locked %v and stands %v in the line", p.ID, e.locked(), e.standing)
 			}
 			if e.due().IsZero() == (e.dueSlot > 0) {
 				t.Fatalf("message %s is due at %v but its slot is %d", p.ID, e.due(), e.dueSlot)
@@ -145,6 +211,7 @@ func (m *machine) check(t *rapid.T) {
 	if len(places) != len(m.stored) {
 		t.Fatalf("%d messages are stored, want %d", len(places), len(m.stored))
 	}
+	m.compare(t)
 	if next := m.q.NextTick(); !next.IsZero() && !next.After(m.now) {
 		t.Fatalf("overdue since %v", m.now.Sub(next))
 	}
@@ -158,7 +225,9 @@ func TestEveryAcceptedMessageIsInExactlyOnePlace(t *testing.T) {
 		if rapid.Bool().Draw(t, "expiring") { // into the dead-letter queue, so that nothing is dropped
 			config.DefaultTTL, config.DeadLetterOnExpiration = time.Minute, true
 		}
-		m := &machine{q: New(config), now: epoch, stored: map[string]bool{}}
+		m := &machine{config: config, q: New(config), now: epoch, stored: map[string]bool{}}
+		m.disk.messages = map[Key]Stored{}
+		m.q.Record()
 		t.Repeat(map[string]func(*rapid.T){
 			"send":             m.send,
 			"send again":       m.sendAgain,
@@ -169,6 +238,7 @@ func TestEveryAcceptedMessageIsInExactlyOnePlace(t *testing.T) {
 			"receive deferred": m.receiveDeferred,
 			"cancel":           m.cancel,
 			"pass":             m.pass,
+			"crash":            m.crash,
 			"":                 m.check,
 		})
 	})

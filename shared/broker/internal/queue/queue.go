@@ -30,6 +30,8 @@ type Config struct {
 	DefaultTTL time.Duration
 	// DeadLetterOnExpiration keeps an expired message as a dead letter; otherwise it is dropped.
 	DeadLetterOnExpiration bool
+	// MaxSize is how many bytes the messages may have together, dead letters included; 0 is no limit.
+	MaxSize int64
 }
 
 // Reasons and descriptions that the queue itself gives, as Service Bus words them.
@@ -47,6 +49,8 @@ var (
 	ErrLockLost = errors.New("queue: the lock expired or the message is gone")
 	// ErrNotFound means that no message with a sequence number is in the state the operation needs.
 	ErrNotFound = errors.New("queue: no such message")
+	// ErrFull means that messages would exceed MaxSize.
+	ErrFull = errors.New("the maximum entity size has been reached or exceeded")
 )
 
 // Queue is one queue, or the dead-letter queue of one.
@@ -56,29 +60,39 @@ type Queue struct {
 	lastSequence int64
 	ledger       ledger
 	locked       map[Token]*entry
-	available    index // by sequence number
+	available    line
 	due          index // by the moment at which time alone changes a message
 	seen         history
 	counts       [3]int // by State
+	size         *int64 // bytes, shared with the dead-letter queue
+	recorder     *recorder
 }
 
 // New returns an empty queue with an empty dead-letter queue. The dead-letter queue has the same lock duration, but
 // nothing expires or fails there.
 func New(config Config) *Queue {
-	q := newQueue(config)
-	q.deadLetters = newQueue(Config{Name: config.Name, LockDuration: config.LockDuration})
+	q := newQueue(new(int64), &recorder{})
+	q.deadLetters = newQueue(q.size, q.recorder)
+	q.SetConfig(config)
 	return q
 }
 
-func newQueue(config Config) *Queue {
+func newQueue(size *int64, recorder *recorder) *Queue {
 	return &Queue{
-		config:    config,
 		ledger:    newLedger(),
 		locked:    map[Token]*entry{},
-		available: index{less: bySequence, slot: func(e *entry) *int { return &e.availableSlot }},
-		due:       index{less: byDue, slot: func(e *entry) *int { return &e.dueSlot }},
+		available: newLine(),
+		due:       index{less: byDue, slot: func(e *entry) *int32 { return &e.dueSlot }},
 		seen:      newHistory(),
+		size:      size,
+		recorder:  recorder,
 	}
+}
+
+// SetConfig changes the rules for what happens from now on.
+func (q *Queue) SetConfig(config Config) {
+	q.config = config
+	q.deadLetters.config = Config{Name: config.Name, LockDuration: config.LockDuration}
 }
 
 // DeadLetters is the queue's dead-letter queue, nil if it is one itself.
@@ -99,20 +113,53 @@ func (q *Queue) Counts() Counts {
 	return c
 }
 
-// Enqueue accepts a message and returns its sequence number, or 0 if it is a duplicate, which is dropped silently as
-// Service Bus does. The queue fills the fields of m that belong to it.
-func (q *Queue) Enqueue(now time.Time, m Message) int64 {
-	if window := q.config.DuplicateDetectionWindow; window > 0 && q.seen.duplicate(now, window, m.ID) {
+// Size is how many bytes the messages have together, dead letters included.
+func (q *Queue) Size() int64 { return *q.size }
+
+// Enqueue accepts messages, all or, with ErrFull, none. The queue fills the fields that belong to it. It returns their
+// sequence numbers: 0 for a duplicate, which is dropped silently as Service Bus does.
+func (q *Queue) Enqueue(now time.Time, messages ...Message) ([]int64, error) {
+	var size int64
+	for i := range messages {
+		size += int64(messages[i].Size)
+	}
+	if q.config.MaxSize > 0 && *q.size+size > q.config.MaxSize {
+		return nil, ErrFull
+	}
+	numbers := make([]int64, len(messages))
+	for i := range messages {
+		numbers[i] = q.enqueue(now, messages[i])
+	}
+	return numbers, nil
+}
+
+func (q *Queue) enqueue(now time.Time, m Message) int64 {
+	if q.config.DuplicateDetectionWindow > 0 && q.duplicate(now, m.ID) {
 		return 0
 	}
-	e := &entry{Message: m}
-	if m.ScheduledFor.After(now) {
-		e.State = Scheduled
-		q.insert(e)
-		return e.SequenceNumber
+	if !m.ScheduledFor.After(now) {
+		return q.activate(now, m)
 	}
-	q.activate(now, e)
+	e := &entry{Message: m}
+	e.State = Scheduled
+	q.insert(e)
 	return e.SequenceNumber
+}
+
+// duplicate tells whether id was seen within the window, and remembers it if not.
+func (q *Queue) duplicate(now time.Time, id string) bool {
+	if q.seen.forget(now, q.config.DuplicateDetectionWindow) {
+		q.recorder.forgotten = now.Add(-q.config.DuplicateDetectionWindow)
+	}
+	if q.seen.knows(id) {
+		return true
+	}
+	s := Seen{ID: id, At: now}
+	q.seen.remember(s)
+	if q.recorder.on {
+		q.recorder.seen = append(q.recorder.seen, s)
+	}
+	return false
 }
 
 // Receive locks the first available message for the caller, who must settle it before Message.LockedUntil.
@@ -152,6 +199,16 @@ func (q *Queue) ReceiveDeferred(now time.Time, sequenceNumbers []int64, remove b
 		messages[i] = e.Message
 	}
 	return messages, nil
+}
+
+// Measure is how many bytes the messages with the given sequence numbers have together, as far as they are there.
+func (q *Queue) Measure(sequenceNumbers []int64) (size int64) {
+	for _, n := range sequenceNumbers {
+		if e := q.ledger.get(n); e != nil {
+			size += int64(e.Size)
+		}
+	}
+	return size
 }
 
 // CancelScheduled removes scheduled messages, all or, with ErrNotFound, none.
@@ -195,15 +252,19 @@ func (q *Queue) Peek(from int64, limit int) []Message {
 	return messages
 }
 
-// insert gives e its sequence number and files it.
+// insert gives e its sequence number and files it. An entry is in one queue for its life: a message that moves on, or gets
+// another number, gets another entry.
 func (q *Queue) insert(e *entry) {
 	q.lastSequence++
 	e.SequenceNumber = q.lastSequence
 	if e.EnqueuedSequenceNumber == 0 {
 		e.EnqueuedSequenceNumber = e.SequenceNumber
 	}
+	e.deadLetter = q.deadLetters == nil
 	q.ledger.add(e)
 	q.counts[e.State]++
+	*q.size += int64(e.Size)
+	q.recorder.touch(e)
 	q.file(e)
 }
 
@@ -212,12 +273,16 @@ func (q *Queue) remove(e *entry) {
 	q.unlock(e)
 	q.ledger.remove(e)
 	q.counts[e.State]--
+	*q.size -= int64(e.Size)
+	e.gone = true
+	q.recorder.touch(e)
 	q.available.set(e, false)
 	q.due.set(e, false)
 }
 
-// activate makes e, which is in no queue, receivable from now on.
-func (q *Queue) activate(now time.Time, e *entry) {
+// activate makes a message, which is in no queue, receivable from now on.
+func (q *Queue) activate(now time.Time, m Message) int64 {
+	e := &entry{Message: m}
 	e.State, e.EnqueuedAt, e.ExpiresAt = Active, now, time.Time{}
 	ttl := q.config.DefaultTTL
 	if e.TTL > 0 && (ttl == 0 || e.TTL < ttl) {
@@ -227,6 +292,7 @@ func (q *Queue) activate(now time.Time, e *entry) {
 		e.ExpiresAt = now.Add(ttl)
 	}
 	q.insert(e)
+	return e.SequenceNumber
 }
 
 // lock gives e to a receiver.

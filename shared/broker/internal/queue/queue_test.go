@@ -42,9 +42,18 @@ func (b *bench) pass(d time.Duration) {
 
 func (b *bench) send(ids ...string) (last int64) {
 	for _, id := range ids {
-		last = b.q.Enqueue(b.now, Message{ID: id})
+		last = b.enqueue(Message{ID: id})
 	}
 	return last
+}
+
+func (b *bench) enqueue(m Message) int64 {
+	b.t.Helper()
+	numbers, err := b.q.Enqueue(b.now, m)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return numbers[0]
 }
 
 func (b *bench) receive(q *Queue) Message {
@@ -219,7 +228,7 @@ func TestTimeToLive(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, c.config)
-			b.q.Enqueue(b.now, Message{ID: "1", TTL: c.own})
+			b.enqueue(Message{ID: "1", TTL: c.own})
 			if c.expires == 0 {
 				b.pass(1000 * time.Hour)
 				b.want(c.want)
@@ -240,7 +249,7 @@ func TestTimeToLive(t *testing.T) {
 
 func TestALockShieldsFromExpiryUntilItEnds(t *testing.T) {
 	b := newBench(t, nil)
-	b.q.Enqueue(b.now, Message{ID: "1", TTL: time.Second})
+	b.enqueue(Message{ID: "1", TTL: time.Second})
 	m := b.receive(b.q)
 	b.pass(30 * time.Second)
 	b.want(Counts{Active: 1})
@@ -272,7 +281,7 @@ func TestWithoutAWindowDuplicatesAreKept(t *testing.T) {
 
 func TestAScheduledMessageIsActivatedUnderANewSequenceNumber(t *testing.T) {
 	b := newBench(t, nil)
-	n := b.q.Enqueue(b.now, Message{ID: "later", ScheduledFor: b.now.Add(time.Hour), TTL: time.Minute})
+	n := b.enqueue(Message{ID: "later", ScheduledFor: b.now.Add(time.Hour), TTL: time.Minute})
 	b.send("now")
 	b.want(Counts{Active: 1, Scheduled: 1})
 	b.settle(b.q, b.receive(b.q), Complete)
@@ -295,7 +304,7 @@ func TestMessagesScheduledForOneMomentKeepTheirOrder(t *testing.T) {
 	var want []string
 	for i := range 20 {
 		want = append(want, fmt.Sprint(i))
-		b.q.Enqueue(b.now, Message{ID: fmt.Sprint(i), ScheduledFor: b.now.Add(time.Hour)})
+		b.enqueue(Message{ID: fmt.Sprint(i), ScheduledFor: b.now.Add(time.Hour)})
 	}
 	b.pass(time.Hour)
 	if got := ids(b.q.Peek(0, 99)); !slices.Equal(got, want) {
@@ -305,7 +314,7 @@ func TestMessagesScheduledForOneMomentKeepTheirOrder(t *testing.T) {
 
 func TestACancelledMessageIsGone(t *testing.T) {
 	b := newBench(t, nil)
-	n := b.q.Enqueue(b.now, Message{ID: "1", ScheduledFor: b.now.Add(time.Hour)})
+	n := b.enqueue(Message{ID: "1", ScheduledFor: b.now.Add(time.Hour)})
 	if err := b.q.CancelScheduled([]int64{n, n + 1}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("one unknown of two: %v, want ErrNotFound", err)
 	}
@@ -342,7 +351,7 @@ func TestADeferredMessageComesOnlyBySequenceNumber(t *testing.T) {
 func TestPeekShowsEveryStateInOrderAndNoLock(t *testing.T) {
 	b := newBench(t, nil)
 	b.send("deferred", "locked", "gone", "free")
-	b.q.Enqueue(b.now, Message{ID: "scheduled", ScheduledFor: b.now.Add(time.Hour)})
+	b.enqueue(Message{ID: "scheduled", ScheduledFor: b.now.Add(time.Hour)})
 	b.settle(b.q, b.receive(b.q), Defer)
 	locked, gone := b.receive(b.q), b.receive(b.q)
 	b.settle(b.q, gone, Complete)

@@ -40,6 +40,9 @@ func (q *Queue) settle(now time.Time, e *entry, outcome Outcome, properties map[
 		return
 	}
 	e.Properties = merge(e.Properties, properties)
+	if outcome != Release || len(properties) > 0 {
+		q.recorder.touch(e)
+	}
 	switch outcome {
 	case Abandon:
 		q.fail(now, e)
@@ -99,7 +102,7 @@ func (q *Queue) Tick(now time.Time) {
 			q.fail(now, e)
 		case e.State == Scheduled:
 			q.remove(e)
-			q.activate(now, e) // under a new sequence number
+			q.activate(now, e.Message) // under a new sequence number
 		default:
 			q.expire(now, e)
 		}
@@ -127,6 +130,7 @@ func (q *Queue) NextTick() time.Time {
 func (q *Queue) fail(now time.Time, e *entry) {
 	if q.deadLetters != nil {
 		e.DeliveryCount++
+		q.recorder.touch(e)
 		if e.DeliveryCount >= q.config.MaxDeliveryCount {
 			e.Properties = merge(e.Properties, map[string]any{
 				PropertyReason:      ReasonMaxDeliveryCount,
@@ -168,6 +172,7 @@ func (q *Queue) deadLetter(now time.Time, e *entry) {
 		return
 	}
 	q.remove(e)
-	e.State, e.EnqueuedAt, e.ExpiresAt, e.DeadLetterSource = Active, now, time.Time{}, q.config.Name
-	q.deadLetters.insert(e)
+	d := &entry{Message: e.Message}
+	d.State, d.EnqueuedAt, d.ExpiresAt, d.DeadLetterSource = Active, now, time.Time{}, q.config.Name
+	q.deadLetters.insert(d)
 }
