@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func (c *conn) authenticate() error {
 		_, login, _ := strings.Cut(string(init.InitialResponse), "\x00") // behind the identity to act for, which is ignored
 		name, secret, _ := strings.Cut(login, "\x00")
 		key, known := c.server.options.Keys[name]
-		if !known || !hmac.Equal([]byte(secret), []byte(key.Secret)) {
+		if !known || !key.has(secret) {
 			c.sendSASL(&amqp.SASLOutcome{Code: failed})
 			return errors.New("broker: authenticate: wrong key name or secret")
 		}
@@ -140,6 +141,9 @@ func audiencePath(audience string) string {
 	return strings.ToLower(strings.Trim(path, "/"))
 }
 
+// signatureScheme starts a shared access signature.
+const signatureScheme = "SharedAccessSignature "
+
 // refusal says why a token is not accepted, in the words of Service Bus: clients show it, and some read it.
 type refusal string
 
@@ -153,7 +157,7 @@ const badSignature refusal = "InvalidSignature: The token has an invalid signatu
 // The signature is over the resource as the token has it, percent-encoded, and the expiry in Unix seconds; the key is
 // the secret's text itself, not what its base64 decodes to.
 func (s *Server) verify(token, path string) (grant, error) {
-	fields, ok := strings.CutPrefix(token, "SharedAccessSignature ")
+	fields, ok := strings.CutPrefix(token, signatureScheme)
 	if !ok {
 		return grant{}, refusal("MalformedToken: The token is no shared access signature.")
 	}
@@ -161,8 +165,9 @@ func (s *Server) verify(token, path string) (grant, error) {
 	if err != nil {
 		return grant{}, refusal("MalformedToken: The token cannot be read.")
 	}
-	key, ok := s.options.Keys[values.Get("skn")]
-	if !ok || !signed(values, key.Secret) {
+	keys := s.keys(values.Get("skn"), path)
+	signer := slices.IndexFunc(keys, func(key Key) bool { return key.signed(values) })
+	if signer < 0 {
 		return grant{}, badSignature
 	}
 	seconds, err := strconv.ParseInt(values.Get("se"), 10, 64)
@@ -173,25 +178,68 @@ func (s *Server) verify(token, path string) (grant, error) {
 	if !s.options.Now().Before(expires) {
 		return grant{}, refusal("ExpiredToken: The token is expired. Expiration time: " + expires.Format(time.RFC1123))
 	}
-	if scope := audiencePath(values.Get("sr")); scope != everywhere && scope != path && !strings.HasPrefix(path, scope+"/") {
+	if scope := resourcePath(values.Get("sr")); scope != everywhere && scope != path && !strings.HasPrefix(path, scope+"/") {
 		return grant{}, refusal("InvalidAudience: The token was made for another resource.")
 	}
-	return grant{key: key, expires: expires}, nil
+	return grant{key: keys[signer], expires: expires}, nil
 }
 
-// signed compares the signature with those of the two spellings in use: clients percent-encode the resource in lower
-// or in upper case hexadecimal.
-func signed(values url.Values, secret string) bool {
+// keys are those that a name stands for at a path: the server's, and the one of the queue that the path is in.
+func (s *Server) keys(name, path string) (keys []Key) {
+	if key, ok := s.options.Keys[name]; ok {
+		keys = append(keys, key)
+	}
+	if at, ok := s.resolve(path); ok {
+		if key, ok := at.entity.keys()[name]; ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// keys are the queue's own. They are not to be changed.
+func (e *entity) keys() map[string]Key {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.config.Keys
+}
+
+// resourcePath is the path in the resource of a token, in lower case. A token for a namespace may name its host alone,
+// without a scheme.
+func resourcePath(resource string) string {
+	if !strings.Contains(resource, "://") {
+		resource = "sb://" + resource
+	}
+	return audiencePath(resource)
+}
+
+// has tells whether a secret is one of the key's.
+func (k Key) has(secret string) bool {
+	return slices.ContainsFunc(k.secrets(), func(own string) bool { return hmac.Equal([]byte(secret), []byte(own)) })
+}
+
+func (k Key) secrets() []string {
+	if k.Secondary == "" {
+		return []string{k.Secret}
+	}
+	return []string{k.Secret, k.Secondary}
+}
+
+// signed tells whether the signature was made with one of the key's secrets. It is compared with those of the two
+// spellings in use: clients percent-encode the resource in lower or in upper case hexadecimal.
+func (k Key) signed(values url.Values) bool {
 	got, err := base64.StdEncoding.DecodeString(values.Get("sig"))
 	if err != nil {
 		return false
 	}
 	upper := url.QueryEscape(values.Get("sr"))
-	for _, resource := range []string{upper, strings.ToLower(upper)} {
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write([]byte(resource + "\n" + values.Get("se")))
-		if hmac.Equal(got, mac.Sum(nil)) {
-			return true
+	for _, secret := range k.secrets() {
+		for _, resource := range []string{upper, strings.ToLower(upper)} {
+			mac := hmac.New(sha256.New, []byte(secret))
+			mac.Write([]byte(resource + "\n" + values.Get("se")))
+			if hmac.Equal(got, mac.Sum(nil)) {
+				return true
+			}
 		}
 	}
 	return false

@@ -48,6 +48,8 @@ type Options struct {
 	AcceptJWT bool
 	// IdleTimeout ends the connection of a client that sends nothing, not even empty frames; default 2 minutes.
 	IdleTimeout time.Duration
+	// MaxConnections is how many connections may be open at a time; default 5000.
+	MaxConnections int
 	// Now is the clock for locks, lifetimes and tokens; default time.Now.
 	Now func() time.Time
 	// Logger gets connection ids, queue names and error conditions; default discards.
@@ -59,6 +61,7 @@ func (o Options) withDefaults() Options {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = defaultIdleTimeout
 	}
+	setDefault(&o.MaxConnections, defaultMaxConnections)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

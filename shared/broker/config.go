@@ -90,6 +90,7 @@ const (
 // Key is a shared access key and what it allows. Manage includes both other rights.
 type Key struct {
 	Secret               string
+	Secondary            string // another secret that is as good, so that one can be replaced while the other is in use; "" is none
 	Listen, Send, Manage bool
 }
 

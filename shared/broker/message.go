@@ -96,8 +96,9 @@ func clean(content *amqp.Message) (cleaned *amqp.Message, scheduled time.Time, e
 	if len(kept) < len(annotations) {
 		content = content.WithAnnotations(kept)
 	}
-	if content.DeliveryAnnotations().Get(string(annotationLockToken)) != nil {
-		content = content.WithDeliveryAnnotations(content.DeliveryAnnotations().Without(annotationLockToken))
+	sent := content.DeliveryAnnotations()
+	if kept := sent.Without(annotationLockToken); len(kept) < len(sent) {
+		content = content.WithDeliveryAnnotations(kept)
 	}
 	return content, scheduled, nil
 }

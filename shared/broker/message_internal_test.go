@@ -46,7 +46,7 @@ func TestACommonMessageTakesFewAllocations(t *testing.T) {
 	}{
 		"parsed":                   {func() { _, _ = parse(withID) }, 4},
 		"parsed and given an id":   {func() { _, _ = parse(withoutID) }, 8},
-		"rendered for a receiver":  {func() { render(nil, m) }, 8},
+		"rendered for a receiver":  {func() { render(nil, m) }, 10},
 		"appended for the storage": {func() { m.Content.Append(nil) }, 1},
 	} {
 		if got := testing.AllocsPerRun(100, c.run); got > c.atMost {

@@ -154,7 +154,7 @@ func (s *queueSource) next(credit uint32) (delivery, bool) {
 // nextDeleted sends a message only after it is gone from the disk, so that a crash cannot make it come twice. If the disk
 // cannot be written it is sent all the same: twice is better than not at all.
 func (s *queueSource) nextDeleted(credit uint32) (delivery, bool) {
-	for s.leaving < credit && s.size < maxOutput {
+	for len(s.ready) == 0 && s.leaving < credit && s.size < maxOutput {
 		m, commit, ok := s.entity.take(s)
 		if !ok {
 			break

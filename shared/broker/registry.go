@@ -42,10 +42,10 @@ func (s *Server) CreateQueue(config QueueConfig) error {
 	if err := config.validate(); err != nil {
 		return err
 	}
-	s.queuesMu.Lock()
-	defer s.queuesMu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	key := strings.ToLower(config.Name)
-	if other := s.entities[key]; other != nil {
+	if s.entity(key) != nil {
 		return fmt.Errorf("broker: create queue %q: %w (names do not differ by case alone)", config.Name, ErrQueueExists)
 	}
 	e := newEntity(config, s.options.Now)
@@ -56,6 +56,8 @@ func (s *Server) CreateQueue(config QueueConfig) error {
 		}
 		e.keep(s.store, id)
 	}
+	s.queuesMu.Lock()
+	defer s.queuesMu.Unlock()
 	s.entities[key] = e
 	return nil
 }
@@ -67,9 +69,9 @@ func (s *Server) UpdateQueue(config QueueConfig) error {
 	if err := config.validate(); err != nil {
 		return err
 	}
-	s.queuesMu.Lock()
-	defer s.queuesMu.Unlock()
-	e := s.entities[strings.ToLower(config.Name)]
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	e := s.entity(strings.ToLower(config.Name))
 	if e == nil {
 		return fmt.Errorf("broker: update queue %q: %w", config.Name, ErrQueueNotFound)
 	}
@@ -112,30 +114,46 @@ func (e *entity) immutable(config QueueConfig) error {
 
 // DeleteQueue removes a queue with all its messages, and ends the links to it.
 func (s *Server) DeleteQueue(name string) error {
-	s.queuesMu.Lock()
-	defer s.queuesMu.Unlock()
+	return s.deleteIf(name, func(*entity) bool { return true })
+}
+
+// deleteIf deletes a queue that fits, which is asked under the queue's lock at the moment from which on it takes nothing.
+func (s *Server) deleteIf(name string, fits func(*entity) bool) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	key := strings.ToLower(name)
-	e := s.entities[key]
+	e := s.entity(key)
 	if e == nil {
 		return fmt.Errorf("broker: delete queue %q: %w", name, ErrQueueNotFound)
 	}
-	e.setDeleted(true) // from here on nothing is handed to the store
+	if !e.retire(fits) { // from here on nothing is handed to the store
+		return nil
+	}
 	if s.store != nil {
 		if err := s.store.Delete(e.id); err != nil {
-			e.setDeleted(false)
+			e.revive()
 			return fmt.Errorf("broker: delete queue %q: %w", name, err)
 		}
 	}
+	s.queuesMu.Lock()
 	delete(s.entities, key)
+	s.queuesMu.Unlock()
 	e.stop()
 	e.detachAll(&amqp.Error{Condition: conditionNotFound, Description: entityNotFound(e.name())}, true)
 	return nil
 }
 
-func (e *entity) setDeleted(deleted bool) {
+func (e *entity) retire(fits func(*entity) bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.deleted = deleted
+	e.deleted = fits(e)
+	return e.deleted
+}
+
+func (e *entity) revive() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.deleted = false
 }
 
 // Queues describes all queues in the order of their names.
@@ -276,7 +294,7 @@ func (s *Server) sweepIdle() {
 		case <-every.C:
 		}
 		for _, name := range s.expired() {
-			if err := s.DeleteQueue(name); err != nil {
+			if err := s.deleteIf(name, (*entity).isIdle); err != nil {
 				s.log.Warn("an idle queue cannot be deleted", "queue", name, "error", err)
 			}
 		}
@@ -294,9 +312,13 @@ func (s *Server) expired() (names []string) {
 	return names
 }
 
-// expired tells whether the queue was idle for as long as it may be.
 func (e *entity) expired() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.isIdle()
+}
+
+// isIdle tells whether the queue was idle for as long as it may be. mu is held.
+func (e *entity) isIdle() bool {
 	return e.config.AutoDeleteOnIdle > 0 && len(e.links) == 0 && e.now().Sub(e.idle) >= e.config.AutoDeleteOnIdle
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
@@ -18,12 +19,17 @@ import (
 type Server struct {
 	options Options
 	log     *slog.Logger
+	tls     *tls.Config   // nil without Options.TLS
 	store   *store.Store  // nil without Options.Dir
 	done    chan struct{} // closed by Close
 
-	// queuesMu is taken for writing by one change of the queues at a time, and before any other lock.
+	// changing is held by one change of the queues at a time, and taken before any other lock. What is held while clients are
+	// served, a connection's lock too, may take queuesMu, so it is not held while something waits.
+	changing sync.Mutex
 	queuesMu sync.RWMutex
 	entities map[string]*entity // by lower-case name
+
+	admitted atomic.Int64 // open connections
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -39,6 +45,9 @@ type Server struct {
 func New(options Options) (*Server, error) {
 	s := &Server{options: options.withDefaults(), entities: map[string]*entity{}, conns: map[net.Conn]*conn{}, done: make(chan struct{})}
 	s.log = s.options.Logger
+	if options.TLS != nil {
+		s.tls = withoutALPN(options.TLS)
+	}
 	if err := s.options.validate(); err != nil {
 		return nil, err
 	}
@@ -172,10 +181,10 @@ func (s *Server) greet(nc net.Conn) {
 // handshakeTimeout is how long a client may take from connecting to its AMQP open.
 const handshakeTimeout = 20 * time.Second
 
-// tlsHandshake is the type of the first record of a TLS connection; AMQP starts with 'A'.
+// tlsHandshake is the type of the first record of a TLS connection. AMQP starts with its name, HTTP with neither.
 const tlsHandshake = 0x16
 
-// serve finds out whether the client speaks TLS, and serves it to its end.
+// serve finds out whether the client speaks TLS, and then whether AMQP or HTTP, and serves it to its end.
 func (s *Server) serve(nc net.Conn, id int) {
 	defer func() { _ = nc.Close() }()
 	_ = nc.SetDeadline(time.Now().Add(handshakeTimeout))
@@ -186,22 +195,23 @@ func (s *Server) serve(nc net.Conn, id int) {
 	}
 	var stream net.Conn = nc
 	if first[0] == tlsHandshake {
-		if s.options.TLS == nil {
+		if s.tls == nil {
 			s.log.Warn("client wants TLS, which is not configured", "conn", id)
 			return
 		}
-		stream = tls.Server(buffered{nc, reader}, s.options.TLS)
+		stream = tls.Server(buffered{nc, reader}, s.tls)
 		reader = bufio.NewReaderSize(stream, 64<<10)
 	}
-	c := newConn(s, stream, reader, s.log.With("conn", id))
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	name, err := reader.Peek(len(protocolName))
+	if err != nil {
 		return
 	}
-	s.conns[nc] = c
-	s.mu.Unlock()
-	c.run()
+	log := s.log.With("conn", id)
+	if string(name) == protocolName {
+		s.serveAMQP(nc, stream, reader, log)
+	} else {
+		s.serveHTTP(nc, buffered{stream, reader}, log)
+	}
 }
 
 // buffered is a connection of which some bytes were read ahead.

@@ -29,9 +29,8 @@ const sectionsBeforeBody = sectionData - sectionHeader
 
 // Fields of the properties section by position, for Property.
 const (
-	PropertyMessageID     = 0
-	PropertyReplyTo       = 4
-	PropertyCorrelationID = 5
+	PropertyMessageID = 0
+	PropertyReplyTo   = 4
 )
 
 // ParseMessage checks an encoded message: that its sections are the standard's and in their order, each at most once

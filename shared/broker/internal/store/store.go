@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -95,7 +96,19 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	return errors.Join(f.Close(), syncDir(filepath.Dir(path)))
+}
+
+// syncDir makes the name of a new file outlive a power failure.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" { // cannot, and need not
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // dsn is the URI of a file. The lock is exclusive: nobody else may change what the broker has in memory.
