@@ -69,13 +69,14 @@ func undecodable(err error) error {
 
 // registryRefusal is the answer to what the registry of queues refuses.
 func registryRefusal(err error) error {
+	var immutable *ImmutableError
 	switch {
 	case errors.Is(err, ErrQueueExists):
 		return atom.Error{Code: http.StatusConflict, Detail: "SubCode=40900. Conflict. There is a queue of this name already. To change it, send the header If-Match."}
 	case errors.Is(err, ErrQueueNotFound):
 		return atom.Error{Code: http.StatusNotFound, Detail: "SubCode=40400. Not Found. There is no queue of this name."}
-	case errors.Is(err, ErrImmutable):
-		return badValue(sentence(errors.Unwrap(err))) // without what failed, which the client knows
+	case errors.As(err, &immutable):
+		return badValue(sentence(immutable))
 	}
 	return err
 }

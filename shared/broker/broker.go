@@ -5,16 +5,21 @@
 // internal/queue, a pure state machine; internal/amqp reads and writes bytes; this package joins the two with
 // connections, sessions and links. Each queue has a lock of its own, shared with its dead-letter queue.
 //
+// With a directory, internal/store keeps every queue on a disk: a message or a settlement is acknowledged when it is there,
+// and after a crash everything is as it was acknowledged, but for locks, which are gone.
+//
+// One port serves AMQP, with and without TLS, AMQP over WebSocket, and the management API over HTTP.
+//
 // Covered: queues with peek-lock and receive-and-delete, batches, settlement on the link and by lock token on
 // $management, lock renewal and expiry, delivery counts, dead letters with reasons, time to live, duplicate detection,
-// scheduled and deferred messages, peek, shared access signatures with the rights Listen, Send and Manage.
+// scheduled and deferred messages, peek, quotas, statuses, queues that delete themselves when they are idle, shared access
+// signatures with the rights Listen, Send and Manage, for the namespace and for one queue.
 //
 // Not modelled:
-//   - message sessions, topics, subscriptions, forwarding, transactions, partitions, AMQP over WebSocket;
-//   - the management API over HTTP: queues are given to New and do not change;
-//   - durability: messages live in memory and are gone after Close;
-//   - quotas on the size of a queue, throttling (com.microsoft:server-busy);
-//   - the expiry of a token on a link that is open: it is checked when a link attaches and at each management request.
+//   - message sessions: a queue can say that it requires them, and then refuses links;
+//   - topics, subscriptions, forwarding and its transfer dead-letter queues, transactions;
+//   - partitions: a partitioned queue has a larger quota and is otherwise like any other;
+//   - throttling by load: com.microsoft:server-busy means that the disk cannot be written, or that memory runs short.
 //
 // Memory is bounded by what clients store, never by how slowly they read: see the comment on conn.
 package broker

@@ -18,6 +18,7 @@ func TestNewRefusesHalfBuiltOptions(t *testing.T) {
 		{"a negative idle timeout", broker.Options{IdleTimeout: -1}, []string{"idle timeout"}},
 		{"a queue without a name", queues(broker.QueueConfig{}), []string{"give it a name"}},
 		{"a name with a space", queues(broker.QueueConfig{Name: "a b"}), []string{`"a b"`, "letters, digits"}},
+		{"a name that a URL cannot hold", queues(broker.QueueConfig{Name: "a/../b"}), []string{"empty, . or .."}},
 		{"a name that would be a node", queues(broker.QueueConfig{Name: "q/$management"}), []string{"letters, digits"}},
 		{"two names that differ by case", queues(broker.QueueConfig{Name: "orders"}, broker.QueueConfig{Name: "Orders"}), []string{`"Orders"`, "same name"}},
 		{"a lock that is too long", queues(broker.QueueConfig{Name: "q", LockDuration: 6 * time.Minute}), []string{"6m0s"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -28,6 +29,13 @@ var durable bool
 // TestMain runs everything twice: with queues in memory and with queues on a disk, between which no client sees a
 // difference.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(serverDir); dir != "" {
+		if err := serveForever(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	if code == 0 && flag.Lookup("test.bench").Value.String() == "" { // benchmarks say which they mean
 		durable = true

@@ -122,6 +122,8 @@ func (c QueueConfig) validate() error {
 		refuse("give it a name")
 	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_/") != "", strings.HasPrefix(name, "/"), strings.HasSuffix(name, "/"):
 		refuse("a name consists of letters, digits and . - _ / and neither starts nor ends with /")
+	case strings.Contains("/"+name+"/", "//"), strings.Contains("/"+name+"/", "/./"), strings.Contains("/"+name+"/", "/../"):
+		refuse("no part of a name between two / is empty, . or ..")
 	case len(name) > maxNameLength:
 		refuse("a name has at most %d characters", maxNameLength)
 	}

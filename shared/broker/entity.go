@@ -185,7 +185,8 @@ func (e *entity) attach(link attached, need right) *amqp.Error {
 		return &amqp.Error{Condition: conditionNotFound, Description: entityNotFound(e.config.Name)}
 	case link.managing(): // it carries both
 	case e.config.RequiresSession:
-		return &amqp.Error{Condition: "amqp:not-implemented", Description: fmt.Sprintf("The entity '%s' requires sessions, which this broker does not model.", e.config.Name)}
+		return &amqp.Error{Condition: conditionNotAllowed, Description: fmt.Sprintf("The entity '%s' requires sessions, which this broker does not model. "+
+			"It is not possible for an entity that requires sessions to create a non-sessionful message receiver.", e.config.Name)}
 	case !e.config.Status.allows(need):
 		return &amqp.Error{Condition: conditionDisabled, Description: fmt.Sprintf("The entity '%s' is disabled for this operation: its status is %s.", e.config.Name, e.config.Status)}
 	}

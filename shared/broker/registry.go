@@ -19,9 +19,14 @@ var (
 	ErrQueueExists = errors.New("the queue exists already")
 	// ErrQueueNotFound is wrapped by the error for a name that no queue has.
 	ErrQueueNotFound = errors.New("no such queue")
-	// ErrImmutable is wrapped by UpdateQueue's error for a property that a queue keeps for life. Its text names it.
-	ErrImmutable = errors.New("it cannot be changed")
 )
+
+// ImmutableError is wrapped by UpdateQueue's error for a property that a queue keeps for life.
+type ImmutableError struct{ Property string }
+
+func (e *ImmutableError) Error() string {
+	return fmt.Sprintf("the value for the %s property of an existing Queue cannot be changed", e.Property)
+}
 
 // Counts are the messages of a queue by place. Active includes locked messages.
 type Counts struct{ Active, Scheduled, Deferred, DeadLettered int }
@@ -106,7 +111,7 @@ func (e *entity) immutable(config QueueConfig) error {
 		{"EnablePartitioning", e.config.EnablePartitioning != config.EnablePartitioning},
 	} {
 		if property.changed {
-			return fmt.Errorf("the value for the %s property of an existing Queue cannot be changed: %w", property.name, ErrImmutable)
+			return &ImmutableError{property.name}
 		}
 	}
 	return nil
