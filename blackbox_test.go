@@ -197,24 +197,35 @@ type replayed struct {
 	ByReason map[string]int
 }
 
+// adminKey is the key for replay.
+func (s *service) adminKey(t *testing.T) string {
+	t.Helper()
+	secret, err := os.ReadFile(filepath.Join(s.data, "keys", "admin.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(secret))
+}
+
+// lacksDeadLetters compares the dead letters that wait, by reason, with those that must. Nothing is wrong when the answer
+// is empty.
+func (s *service) lacksDeadLetters(t *testing.T, want map[string]int) (wrong string) {
+	t.Helper()
+	status, report := replay(t, "http://"+s.listen, s.adminKey(t), map[string]any{"dryRun": true})
+	if status != http.StatusOK || !maps.Equal(report.ByReason, want) {
+		return fmt.Sprintf("status %d, dead letters %v; want %v", status, report.ByReason, want)
+	}
+	return ""
+}
+
 func TestDeadLettersWaitWithTheirReasonUntilTheyAreReplayed(t *testing.T) {
 	t.Parallel()
 	s := simulate(t)
 	service := s.serve(t)
 	source, target := s.directory(t, "fabrikam-us"), s.directory(t, "contoso")
-	secret, err := os.ReadFile(filepath.Join(service.data, "keys", "admin.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := strings.TrimSpace(string(secret))
+	key := service.adminKey(t)
 	waiting := func(want map[string]int) func() string {
-		return func() string {
-			status, report := replay(t, service.url, key, map[string]any{"dryRun": true})
-			if status != http.StatusOK || !maps.Equal(report.ByReason, want) {
-				return fmt.Sprintf("status %d, dead letters %v; want %v", status, report.ByReason, want)
-			}
-			return ""
-		}
+		return func() string { return service.lacksDeadLetters(t, want) }
 	}
 
 	// One has an address that cannot be invited; the address of the other belongs to a user of the target's own.

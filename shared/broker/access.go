@@ -129,7 +129,68 @@ func (c *conn) putToken(r request) reply {
 		return reply{status: statusNotFound, description: entityNotFound(audience), condition: conditionNotFound}
 	}
 	c.grants[at.path] = g
+	c.watch()
 	return reply{status: statusAccepted, description: "Accepted"}
+}
+
+// maxTokenNap is the longest time after which tokens are looked at again, in case the clock leapt.
+const maxTokenNap = time.Minute
+
+// watch sets the timer for the first grant that expires. mu is held.
+func (c *conn) watch() {
+	var first time.Time
+	for _, g := range c.grants {
+		if !g.expires.IsZero() && (first.IsZero() || g.expires.Before(first)) {
+			first = g.expires
+		}
+	}
+	if first.IsZero() {
+		return
+	}
+	nap := min(max(first.Sub(c.server.options.Now()), 0), maxTokenNap)
+	if c.expiry == nil {
+		c.expiry = time.AfterFunc(nap, c.expire)
+	} else {
+		c.expiry.Reset(nap)
+	}
+}
+
+// expire ends the links whose token is over and was not replaced.
+func (c *conn) expire() {
+	c.mu.Lock()
+	now := c.server.options.Now()
+	for path, g := range c.grants {
+		if !g.expires.IsZero() && !now.Before(g.expires) {
+			delete(c.grants, path)
+			c.endLinks(path, &amqp.Error{Condition: conditionUnauthorized, Description: expired(g.expires).Error()})
+		}
+	}
+	if !c.closing {
+		c.watch()
+	}
+	c.mu.Unlock()
+	c.nudge()
+}
+
+// endLinks ends the links of an address that nothing allows any more.
+func (c *conn) endLinks(path string, reason *amqp.Error) {
+	for _, s := range c.sessions {
+		for _, link := range s.incoming {
+			if link.at.path == path && c.authorize(link.at, link.need) != nil {
+				link.fail(reason)
+			}
+		}
+		for _, link := range s.outgoing {
+			if link.at.path == path && c.authorize(link.at, link.need) != nil {
+				link.fail(reason)
+			}
+		}
+	}
+}
+
+// expired says that a token is over, in the words that clients look for.
+func expired(at time.Time) refusal {
+	return refusal("ExpiredToken: The token is expired. Expiration time: " + at.UTC().Format(time.RFC1123))
 }
 
 // audiencePath is the entity path in a URI such as amqp://host:port/queue, in lower case.
@@ -176,7 +237,7 @@ func (s *Server) verify(token, path string) (grant, error) {
 	}
 	expires := time.Unix(seconds, 0).UTC()
 	if !s.options.Now().Before(expires) {
-		return grant{}, refusal("ExpiredToken: The token is expired. Expiration time: " + expires.Format(time.RFC1123))
+		return grant{}, expired(expires)
 	}
 	if scope := resourcePath(values.Get("sr")); scope != everywhere && scope != path && !strings.HasPrefix(path, scope+"/") {
 		return grant{}, refusal("InvalidAudience: The token was made for another resource.")

@@ -216,6 +216,7 @@ func (c amqpConn) putToken(kind, audience, token string) (status int32, descript
 func (c amqpConn) call(node string, properties map[string]any, body any) (status int32, description string) {
 	c.t.Helper()
 	ctx, session := c.t.Context(), c.session()
+	defer func() { _ = session.Close(ctx) }()
 	requests, err := session.NewSender(ctx, node, nil)
 	if err != nil {
 		c.t.Fatal(err)

@@ -27,6 +27,7 @@ const (
 	maxKeepAlive = 10 * time.Second
 	// writeTimeout ends a connection whose client reads nothing at all.
 	writeTimeout = time.Minute
+	containerID  = "tenantsync-broker"
 	// closeTimeout is how long a closed connection may take to say goodbye.
 	closeTimeout = time.Second
 )
@@ -63,11 +64,14 @@ type conn struct {
 	mu        sync.Mutex
 	roomy     *sync.Cond // out has room, or closing
 	out       []byte
-	sessions  map[uint16]*session
+	sessions  map[uint16]*session // by channel; an ended one stays until the client ends it, too
+	links     int
 	grants    grants
+	expiry    *time.Timer   // when the next of grants expires; nil before the first that does
 	frameSize uint32        // largest frame the client takes
 	keepAlive time.Duration // longest silence it bears
 	opened    bool
+	admitted  bool // it counts as one of the server's connections
 	closing   bool // nothing more is accepted from the client, and nothing added to out
 
 	writtenMu sync.Mutex // innermost
@@ -139,10 +143,21 @@ func (c *conn) run() {
 		c.shutdown(nil)
 	}
 	writer.Wait()
+	c.end()
+}
+
+// end lets go of everything the connection has.
+func (c *conn) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.sessions {
 		s.end()
+	}
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	if c.admitted {
+		c.server.dismiss()
 	}
 }
 
@@ -249,21 +264,27 @@ func (c *conn) act(channel uint16, p amqp.Performative, payload []byte) (more bo
 	if s == nil {
 		return true, &amqp.Error{Condition: conditionNotAllowed, Description: fmt.Sprintf("No session began on channel %d.", channel)}
 	}
-	return true, s.act(p, payload)
+	s.act(p, payload)
+	return true, nil
 }
 
 func (c *conn) open(open *amqp.Open) error {
 	if c.opened {
 		return &amqp.Error{Condition: conditionNotAllowed, Description: "The connection is open already."}
 	}
-	c.opened = true
+	if refusal := c.server.admit(); refusal != nil {
+		c.send(0, &amqp.Open{ContainerID: containerID}, nil) // a refusal comes behind an open
+		c.opened = true
+		return refusal
+	}
+	c.opened, c.admitted = true, true
 	_ = c.stream.SetReadDeadline(time.Now().Add(c.server.options.IdleTimeout))
 	c.frameSize = min(max(open.MaxFrameSize, 512), maxFrameSize)
 	if open.IdleTimeout > 0 { // half of it, so that a frame in time may still be late
 		c.keepAlive = min(c.keepAlive, max(time.Duration(open.IdleTimeout)*time.Millisecond/2, time.Millisecond))
 	}
 	c.send(0, &amqp.Open{
-		ContainerID:  "tenantsync-broker",
+		ContainerID:  containerID,
 		MaxFrameSize: maxFrameSize,
 		ChannelMax:   channelMax,
 		IdleTimeout:  uint32(c.server.options.IdleTimeout.Milliseconds()),

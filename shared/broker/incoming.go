@@ -71,12 +71,39 @@ func (l *incomingLink) replenish() {
 
 // end forgets what came in part.
 func (l *incomingLink) end() {
-	l.partial = nil
+	if l.closed {
+		return
+	}
+	l.drop()
 	l.stop()
 }
 
+// keep adds a frame's payload to the delivery it is a part of. That takes memory until the rest has come.
+func (l *incomingLink) keep(payload []byte) *amqp.Error {
+	if len(l.partial.payload)+len(payload) > l.maxSize {
+		return &amqp.Error{Condition: conditionMessageSize, Description: fmt.Sprintf("The message is larger than the %d bytes that the link allows.", l.maxSize)}
+	}
+	if !l.session.conn.server.held.take(len(payload)) {
+		return exhausted("another part of a message")
+	}
+	if l.partial.payload == nil {
+		l.partial.payload = payload // a message in one frame is not copied
+	} else {
+		l.partial.payload = append(l.partial.payload, payload...)
+	}
+	return nil
+}
+
+// drop ends the delivery that is coming.
+func (l *incomingLink) drop() {
+	if l.partial != nil {
+		l.session.conn.server.held.give(len(l.partial.payload))
+		l.partial = nil
+	}
+}
+
 // transfer puts the frames of a delivery together and hands it to the link's sink.
-func (s *session) transfer(t *amqp.Transfer, payload []byte) error {
+func (s *session) transfer(t *amqp.Transfer, payload []byte) *amqp.Error {
 	s.nextIncoming++
 	l := s.incoming[t.Handle]
 	if l == nil {
@@ -93,22 +120,20 @@ func (s *session) transfer(t *amqp.Transfer, payload []byte) error {
 			l.fail(&amqp.Error{Condition: "amqp:link:transfer-limit-exceeded", Description: "The link has no credit."})
 			return nil
 		}
-		l.partial = &partial{id: *t.DeliveryID, settled: t.Settled, payload: payload}
+		l.partial = &partial{id: *t.DeliveryID}
 		if t.MessageFormat != nil {
 			l.partial.format = *t.MessageFormat
 		}
-	} else {
-		l.partial.payload = append(l.partial.payload, payload...)
-		l.partial.settled = l.partial.settled || t.Settled
-	}
-	if len(l.partial.payload) > l.maxSize {
-		l.fail(&amqp.Error{Condition: conditionMessageSize, Description: "The message is larger than the link allows."})
-		return nil
 	}
 	if t.Aborted {
-		l.partial = nil
+		l.drop()
 		return nil
 	}
+	if refusal := l.keep(payload); refusal != nil {
+		l.fail(refusal)
+		return nil
+	}
+	l.partial.settled = l.partial.settled || t.Settled
 	if !t.More {
 		l.complete(l.partial)
 	}
@@ -117,7 +142,7 @@ func (s *session) transfer(t *amqp.Transfer, payload []byte) error {
 
 // complete deals with a delivery that is all there.
 func (l *incomingLink) complete(p *partial) {
-	l.partial = nil
+	l.drop()
 	l.count++
 	l.granted--
 	l.open++

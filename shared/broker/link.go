@@ -19,18 +19,31 @@ type link struct {
 	self    attached
 }
 
-// register makes the link known to its queue, if it has one.
+// register counts the link and makes it known to its queue, if it has one.
 func (l *link) register(self attached) *amqp.Error {
 	l.self = self
-	if l.at.entity == nil { // $cbs
-		return nil
+	c := l.session.conn
+	if c.links >= maxLinks {
+		return &amqp.Error{Condition: conditionFull, Description: fmt.Sprintf("A connection has at most %d links. Close some, or use another connection.", maxLinks)}
 	}
-	return l.at.entity.attach(self, l.need)
+	if !c.server.held.take(linkCost) {
+		return exhausted("another link")
+	}
+	if l.at.entity != nil { // else $cbs
+		if refusal := l.at.entity.attach(self, l.need); refusal != nil {
+			c.server.held.give(linkCost)
+			return refusal
+		}
+	}
+	c.links++
+	return nil
 }
 
-// stop ends the link without a word.
+// stop ends the link without a word. It must not be closed already.
 func (l *link) stop() {
 	l.closed = true
+	l.session.conn.links--
+	l.session.conn.server.held.give(linkCost)
 	if l.at.entity != nil {
 		l.at.entity.release(l.self)
 	}
@@ -58,7 +71,7 @@ func (l *link) managing() bool { return l.at.management }
 
 // attach opens a link, or refuses it: then the answer has no source or target, and a detach with the reason follows
 // (part 2, 2.6.3).
-func (s *session) attach(a *amqp.Attach) error {
+func (s *session) attach(a *amqp.Attach) *amqp.Error {
 	if s.incoming[a.Handle] != nil || s.outgoing[a.Handle] != nil || a.Handle > handleMax {
 		return &amqp.Error{Condition: conditionHandleInUse, Description: fmt.Sprintf("No link can attach on handle %d.", a.Handle)}
 	}

@@ -89,6 +89,9 @@ func (l *outgoingLink) begin() bool {
 
 // end ends the link. What was not sent completely will not be.
 func (l *outgoingLink) end() {
+	if l.closed {
+		return
+	}
 	if l.current != nil && l.current.sent != nil {
 		l.current.sent()
 	}

@@ -90,12 +90,21 @@ func (s *requestSink) accept(_ uint32, payload []byte, settle func(state any, do
 		if err != nil {
 			answer = failed(fmt.Errorf("%w: %w", errDisk, err))
 		}
-		to.add(delivery{
-			tag:     newUUID(),
-			payload: answer.encode(m.Property(amqp.PropertyMessageID)),
-			sent:    s.link.release,
-		})
+		s.reply(to, answer.encode(m.Property(amqp.PropertyMessageID)))
 	})
+}
+
+// reply sends an answer. It takes memory until the client has read it.
+func (s *requestSink) reply(to *replySource, payload []byte) {
+	held := &s.link.session.conn.server.held
+	if !held.take(len(payload)) {
+		s.link.fail(exhausted("another reply"))
+		return
+	}
+	to.add(delivery{tag: newUUID(), payload: payload, sent: func() {
+		held.give(len(payload))
+		s.link.release()
+	}})
 }
 
 // failed is the reply to a request for which entity.change had an error.

@@ -30,6 +30,7 @@ type Server struct {
 	entities map[string]*entity // by lower-case name
 
 	admitted atomic.Int64 // open connections
+	held     budget       // what they make the server hold
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -43,7 +44,7 @@ type Server struct {
 // queues whose names differ at most in case, and an empty secret; the error names every mistake. With Options.Dir, it
 // fails if the directory cannot be used or what is in it cannot be read: nothing is ever left out silently.
 func New(options Options) (*Server, error) {
-	s := &Server{options: options.withDefaults(), entities: map[string]*entity{}, conns: map[net.Conn]*conn{}, done: make(chan struct{})}
+	s := &Server{options: options.withDefaults(), entities: map[string]*entity{}, conns: map[net.Conn]*conn{}, done: make(chan struct{}), held: budget{limit: maxHeld}}
 	s.log = s.options.Logger
 	if options.TLS != nil {
 		s.tls = withoutALPN(options.TLS)
@@ -159,11 +160,11 @@ func (s *Server) accept(listener net.Listener) {
 	}
 }
 
-// greet serves one connection in a goroutine, unless the server is closed.
+// greet serves one connection in a goroutine, unless the server is closed or has so many that it cannot even say so.
 func (s *Server) greet(nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || len(s.conns) >= s.options.MaxConnections+maxGuests {
 		_ = nc.Close()
 		return
 	}

@@ -43,6 +43,9 @@ func (c *conn) begin(channel uint16, begin *amqp.Begin) error {
 	if c.sessions[channel] != nil || channel > channelMax {
 		return &amqp.Error{Condition: conditionNotAllowed, Description: fmt.Sprintf("No session can begin on channel %d.", channel)}
 	}
+	if !c.server.held.take(sessionCost) {
+		return exhausted("another session")
+	}
 	c.sessions[channel] = &session{
 		conn: c, channel: channel,
 		incoming:     map[uint32]*incomingLink{},
@@ -60,22 +63,40 @@ func (c *conn) begin(channel uint16, begin *amqp.Begin) error {
 
 // end lets go of all links. Locks on messages outlive it.
 func (s *session) end() {
+	if s.ended {
+		return
+	}
 	s.ended = true
+	s.conn.server.held.give(sessionCost)
 	for _, link := range s.incoming {
 		link.end()
 	}
 	for _, link := range s.outgoing {
 		link.end()
 	}
-	delete(s.conn.sessions, s.channel)
 }
 
-func (s *session) act(p amqp.Performative, payload []byte) error {
-	switch p := p.(type) {
-	case *amqp.End:
+// act does what one performative says. What the client does wrong ends the session and nothing else; what it sends before
+// it sees that is ignored.
+func (s *session) act(p amqp.Performative, payload []byte) {
+	if _, ends := p.(*amqp.End); ends {
 		s.send(&amqp.End{})
 		s.end()
-		return nil
+		delete(s.conn.sessions, s.channel)
+		return
+	}
+	if s.ended {
+		return
+	}
+	if reason := s.try(p, payload); reason != nil {
+		s.conn.log.Warn("session refused a frame", "condition", reason.Condition, "description", reason.Description)
+		s.send(&amqp.End{Error: reason})
+		s.end()
+	}
+}
+
+func (s *session) try(p amqp.Performative, payload []byte) *amqp.Error {
+	switch p := p.(type) {
 	case *amqp.Attach:
 		return s.attach(p)
 	case *amqp.Detach:
@@ -158,7 +179,7 @@ func remaining(start, limit, next uint32) uint32 {
 	return left
 }
 
-func unattached(handle uint32) error {
+func unattached(handle uint32) *amqp.Error {
 	return &amqp.Error{Condition: conditionUnattached, Description: fmt.Sprintf("No link is attached on handle %d.", handle)}
 }
 
@@ -186,9 +207,12 @@ func (s *session) sweep() {
 
 // disposition settles a range of our deliveries as the client says, and acknowledges: in receive mode "second", which
 // peek-lock is, the client waits for it. What is not held any more was lost.
-func (s *session) disposition(d *amqp.Disposition) error {
+func (s *session) disposition(d *amqp.Disposition) *amqp.Error {
 	if d.Role != amqp.RoleReceiver {
 		return nil // about the client's own deliveries, which were all settled as they came
+	}
+	if !amqp.Terminal(d.State) {
+		return nil // a delivery on its way to a decision; until then its lock lasts as long as any
 	}
 	state, err := amqp.ParseState(d.State)
 	if err != nil {

@@ -327,11 +327,9 @@ func TestAProtocolErrorClosesTheConnectionWithItsCondition(t *testing.T) {
 	}{
 		"a frame larger than agreed":    {[]byte{0, 1, 0, 1, 2, 0, 0, 0}, "amqp:connection:framing-error"},
 		"a body that is no value":       {append(unknown, 0xff, 0xff, 0xff, 0xff), "amqp:decode-error"},
-		"a transfer on no link":         {frame(0, &amqp.Transfer{Handle: 7}), "amqp:session:unattached-handle"},
 		"a frame on no session":         {frame(3, &amqp.Detach{}), "amqp:not-allowed"},
 		"a second open":                 {frame(0, &amqp.Open{}), "amqp:not-allowed"},
 		"a second session on a channel": {frame(0, &amqp.Begin{}), "amqp:not-allowed"},
-		"a handle out of bounds":        {frame(0, &amqp.Attach{Handle: 1000}), "amqp:session:handle-in-use"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := dialWire(t, start(t, broker.Options{}), 1<<16, 100)

@@ -33,12 +33,12 @@ func (p Program) serveCommand() *cobra.Command {
 		Long: `Run every function in this process: receive notifications, renew subscriptions, provision.
 
 Tenants and routes come from the configuration file; the application, its credential and the bus from the environment.
-Without a bus (ServiceBusConnection), an embedded one is started, which keeps its messages in memory.`,
+Without a bus (ServiceBusConnection), an embedded one is started, which keeps its messages in DIR/bus.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.serve(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.config, "config", p.configFile("."), "configuration `file`: tenants and routes")
-	c.Flags().StringVar(&o.data, "data", "", "`folder` for links, journal and keys; made when missing")
+	c.Flags().StringVar(&o.data, "data", "", "`folder` for links, journal, keys and the embedded bus; made when missing")
 	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:7071", "`address` to listen on")
 	c.Flags().StringVar(&o.publicURL, "public-url", "", "`URL` under which Graph reaches this process; default http:// and the address")
 	return c
@@ -72,17 +72,18 @@ func (p Program) serve(ctx context.Context, o serveOptions) (err error) {
 	if err := c.CheckPublicURL(); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	embedded := !c.Bus.Configured()
-	if embedded {
-		bus, connection, err := standalone.EmbeddedBus("127.0.0.1:0", log)
-		if err != nil {
-			return errors.Join(err, ln.Close())
+	options := app.Options{Log: log}
+	if !c.Bus.Configured() {
+		folder := filepath.Join(c.DataDir, "bus")
+		bus, openErr := standalone.EmbeddedBus(folder, "127.0.0.1:0", log)
+		if openErr != nil {
+			return errors.Join(openErr, ln.Close())
 		}
 		defer func() { err = errors.Join(err, bus.Close()) }()
-		c.Bus.ConnectionString = connection
-		log.WarnContext(ctx, "no Service Bus is configured: the embedded bus keeps messages in memory only")
+		c.Bus.ConnectionString, options.Forgetful = bus.Connection, bus.Fresh
+		log.InfoContext(ctx, "no Service Bus is configured: the embedded bus keeps messages", "folder", folder, "fresh", bus.Fresh)
 	}
-	program, err := app.New(ctx, c, app.Options{Log: log, Forgetful: embedded})
+	program, err := app.New(ctx, c, options)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/tenantsync/tenantsync/shared/broker"
 	"github.com/tenantsync/tenantsync/shared/config"
 	"github.com/tenantsync/tenantsync/shared/entrasim"
 	"github.com/tenantsync/tenantsync/shared/standalone"
@@ -45,10 +44,9 @@ type WorldOptions struct {
 
 // World is the organization's simulated tenants and a bus.
 type World struct {
-	Graph      *entrasim.Server
-	bus        *broker.Server
-	connection string
-	secret     string
+	Graph  *entrasim.Server
+	bus    *standalone.Bus
+	secret string
 }
 
 // Open starts the world.
@@ -67,7 +65,7 @@ func Open(o WorldOptions) (*World, error) {
 	if err := w.Graph.Listen(loopback(o.GraphAddr)); err != nil {
 		return nil, fmt.Errorf("start the simulated tenants: %w", errors.Join(err, w.Graph.Close()))
 	}
-	w.bus, w.connection, err = standalone.EmbeddedBus(loopback(o.BusAddr), o.Log)
+	w.bus, err = standalone.EmbeddedBus("", loopback(o.BusAddr), o.Log)
 	if err != nil {
 		return nil, errors.Join(err, w.Graph.Close())
 	}
@@ -116,7 +114,7 @@ func (w *World) Settings() []Setting {
 		{config.EnvGraphEndpoint, w.Graph.URL()},
 		{config.EnvClientID, appID},
 		{config.EnvClientSecret, w.secret},
-		{config.EnvBus, w.connection},
+		{config.EnvBus, w.bus.Connection},
 	}
 }
 

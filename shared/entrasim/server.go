@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tenantsync/tenantsync/shared/entrasim/internal/certificate"
+	"github.com/tenantsync/tenantsync/shared/certificate"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/graph"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
@@ -24,7 +24,7 @@ import (
 // Server is a running or ready simulator. Safe for concurrent use.
 type Server struct {
 	options     Options
-	pair        *certificate.Pair
+	authority   *certificate.Authority
 	directories map[string]*directory.Directory // by tenant id
 	notifier    *subscription.Notifier
 	http        *http.Server
@@ -40,11 +40,15 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure simulator: %w", err)
 	}
-	pair, err := certificate.New()
+	authority, err := certificate.NewAuthority("entrasim")
 	if err != nil {
-		return nil, fmt.Errorf("make certificate: %w", err)
+		return nil, err
 	}
-	s := &Server{options: o, pair: pair, directories: map[string]*directory.Directory{}}
+	own, err := authority.Server("localhost", "127.0.0.1", "::1")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{options: o, authority: authority, directories: map[string]*directory.Directory{}}
 	handler, err := s.assemble()
 	if err != nil {
 		return nil, err
@@ -53,7 +57,7 @@ func New(o Options) (*Server, error) {
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{pair.Server}, MinVersion: tls.VersionTLS12},
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{*own}, MinVersion: tls.VersionTLS12},
 	}
 	return s, nil
 }
@@ -187,12 +191,12 @@ func (s *Server) Addr() string {
 func (s *Server) URL() string { return "https://" + s.Addr() }
 
 // CAPEM is the certificate of the authority that clients have to trust.
-func (s *Server) CAPEM() []byte { return s.pair.PEM() }
+func (s *Server) CAPEM() []byte { return s.authority.PEM() }
 
 // Client returns an HTTP client that trusts the simulator and nobody else.
 func (s *Server) Client() *http.Client {
 	pool := x509.NewCertPool()
-	pool.AddCert(s.pair.Authority)
+	pool.AddCert(s.authority.Certificate)
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig:   &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2: true,

@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,25 +15,51 @@ import (
 const busKey = "tenantsync"
 
 // LockDuration is how long a message is locked for whoever received it. It is over provisioning.DefaultLease, so that
-// a message which comes back because its worker died finds the lease of that worker over.
+// a message which comes back because its lock ran out finds the lease of that worker over. After a restart of the bus
+// no message is locked: it comes back at once, and waits for the lease of the worker that died.
 const LockDuration = 30 * time.Second
 
-// EmbeddedBus starts the embedded broker with the queues of the product, on a loopback address, and returns it with the connection string
-// for it. Its key is new at each start. What it holds is in memory.
-func EmbeddedBus(addr string, log *slog.Logger) (*broker.Server, string, error) {
+// changes is the queue of the product.
+var changes = broker.QueueConfig{
+	Name: change.QueueChanges, LockDuration: LockDuration, MaxDeliveryCount: 10,
+	DuplicateDetectionWindow: 10 * time.Minute,
+}
+
+// Bus is the embedded broker, running, with the queues of the product.
+type Bus struct {
+	*broker.Server
+	// Connection is the connection string for it. Its key is new at each start.
+	Connection string
+	// Fresh says that it was made just now and holds nothing from before.
+	Fresh bool
+}
+
+// EmbeddedBus starts the embedded broker on a loopback address. What it accepts is kept in a folder, which is made when
+// missing and which one process can use at a time; without one (""), in memory.
+func EmbeddedBus(dir, addr string, log *slog.Logger) (*Bus, error) {
 	server, err := broker.New(broker.Options{
-		Queues: []broker.QueueConfig{{
-			Name: change.QueueChanges, LockDuration: LockDuration, MaxDeliveryCount: 10,
-			DuplicateDetectionWindow: 10 * time.Minute,
-		}},
+		Dir:    dir,
 		Keys:   map[string]broker.Key{busKey: {Secret: rand.Text(), Listen: true, Send: true, Manage: true}},
 		Logger: log,
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("make the embedded bus: %w", err)
+		return nil, fmt.Errorf("open the embedded bus: %w", err)
 	}
-	if err := server.Listen(addr); err != nil {
-		return nil, "", fmt.Errorf("start the embedded bus: %w", err)
+	fresh, err := ensureQueue(server)
+	if err == nil {
+		err = server.Listen(addr)
 	}
-	return server, server.ConnectionString(busKey), nil
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded bus: %w", errors.Join(err, server.Close()))
+	}
+	return &Bus{Server: server, Connection: server.ConnectionString(busKey), Fresh: fresh}, nil
+}
+
+// ensureQueue makes the queue, or gives the one that is there the rules of this version.
+func ensureQueue(server *broker.Server) (fresh bool, err error) {
+	_, err = server.Queue(changes.Name)
+	if errors.Is(err, broker.ErrQueueNotFound) {
+		return true, server.CreateQueue(changes)
+	}
+	return false, server.UpdateQueue(changes)
 }

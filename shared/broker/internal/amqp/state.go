@@ -44,6 +44,7 @@ type (
 )
 
 const (
+	receivedDescriptor = 0x23
 	acceptedDescriptor = 0x24
 	rejectedDescriptor = 0x25
 	releasedDescriptor = 0x26
@@ -67,6 +68,12 @@ func (Released) Value() any { return Described{uint64(releasedDescriptor), List{
 // Value is the state as a disposition carries it.
 func (s Modified) Value() any {
 	return Described{uint64(modifiedDescriptor), List{s.DeliveryFailed, s.UndeliverableHere, mapOrNil(s.Annotations)}}
+}
+
+// Terminal tells whether v decides about a delivery. Null and received (part 3, 3.4.1) do not.
+func Terminal(v any) bool {
+	d, described := v.(Described)
+	return v != nil && (!described || d.Descriptor != uint64(receivedDescriptor))
 }
 
 // ParseState reads the state of a disposition: one of the four types above.
