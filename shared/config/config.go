@@ -115,7 +115,7 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 	topology, err := tenant.NewTopology(doc.tenants, doc.routes)
 	mistakes = append(mistakes, doc.locate(path, err)...)
 	c := &Config{Topology: topology}
-	mistakes = append(mistakes, c.environment(path, doc.line("tenants"), getenv)...)
+	mistakes = append(mistakes, c.environment(path, doc.Line("tenants"), getenv)...)
 	if len(mistakes) > 0 {
 		sort.SliceStable(mistakes, func(i, j int) bool { return order(mistakes[i]) < order(mistakes[j]) })
 		return nil, Invalid(mistakes)
