@@ -67,7 +67,7 @@ func (s *Server) serveHTTP(nc, stream net.Conn, log *slog.Logger) {
 			}
 		},
 		Protocols:         &http1,
-		ReadHeaderTimeout: handshakeTimeout,
+		ReadHeaderTimeout: min(handshakeTimeout, s.options.IdleTimeout),
 		ReadTimeout:       exchangeTimeout,
 		WriteTimeout:      exchangeTimeout,
 		IdleTimeout:       s.options.IdleTimeout,

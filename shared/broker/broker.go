@@ -21,7 +21,22 @@
 //   - partitions: a partitioned queue has a larger quota and is otherwise like any other;
 //   - throttling by load: com.microsoft:server-busy means that the disk cannot be written, or that memory runs short.
 //
-// Memory is bounded by what clients store, never by how slowly they read: see the comment on conn.
+// # Limits
+//
+// Memory is bounded by what clients store in queues, never by how slowly they read (see the comment on conn), and besides by:
+//   - connections: Options.MaxConnections with AMQP; more are refused with amqp:resource-limit-exceeded behind the open. 256
+//     others may be in their handshake or speak HTTP; beyond these a connection is closed without a word;
+//   - a handshake, which lasts 20 seconds at most, and silence, which lasts Options.IdleTimeout at most;
+//   - 5,000 sessions and 5,000 links of a connection, 256 links of a session;
+//   - 256 MiB for all clients together: deliveries of which a part is still to come, replies that were not read, sessions and
+//     links. What would exceed it is refused with com.microsoft:server-busy: the link ends, or the connection if it is a
+//     session that it asks for;
+//   - frames of 64 KiB, messages of QueueConfig.MaxMessageSizeKB, requests of 256 KiB, of which a link may have 64 without an
+//     answer; replies of about 256 KiB to a peek, of 256 messages and 1 MiB to a request for deferred messages;
+//   - 64 KiB of properties that settlements set on a message, which do not count in the size of its queue;
+//   - the life of a token: when it is over and was not replaced, its links end with amqp:unauthorized-access.
+//
+// A connection takes about 64 KiB when it is idle and up to 0.6 MiB when its client does not read.
 package broker
 
 import (

@@ -151,7 +151,7 @@ func (c *conn) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.sessions {
-		s.end()
+		c.remove(s)
 	}
 	if c.expiry != nil {
 		c.expiry.Stop()

@@ -259,3 +259,12 @@ func TestAFileThatCannotBeReadIsAClearError(t *testing.T) {
 		})
 	}
 }
+
+func TestAMessageScheduledForTheEndOfTimeDoesNotComeAfterARestart(t *testing.T) {
+	restarted(t, queueOptions(broker.QueueConfig{}), func(r *rig) {
+		_, err := r.sender().ScheduleMessages(r.ctx, []*sb.Message{message("never")}, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), nil)
+		r.must(err)
+	}, func(r *rig) {
+		r.want(broker.Counts{Scheduled: 1})
+	})
+}

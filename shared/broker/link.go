@@ -39,11 +39,9 @@ func (l *link) register(self attached) *amqp.Error {
 	return nil
 }
 
-// stop ends the link without a word. It must not be closed already.
+// stop ends the link without a word. It must not be closed already. It counts until its session forgets it.
 func (l *link) stop() {
 	l.closed = true
-	l.session.conn.links--
-	l.session.conn.server.held.give(linkCost)
 	if l.at.entity != nil {
 		l.at.entity.release(l.self)
 	}

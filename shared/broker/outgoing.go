@@ -110,6 +110,7 @@ func (l *outgoingLink) transfer() {
 	if !d.begun {
 		d.begun = true
 		if d.held != nil {
+			d.held.link = l
 			s.hold(*d.held)
 		}
 		t.DeliveryID, t.DeliveryTag, t.MessageFormat = new(s.nextDelivery), d.tag[:], new(uint32(0))
@@ -151,7 +152,7 @@ func (s *queueSource) next(credit uint32) (delivery, bool) {
 	if !ok {
 		return delivery{}, false
 	}
-	return delivery{payload: payload(m), tag: guid(m.LockToken), held: &held{s.entity, s.queue, m.LockToken}}, true
+	return delivery{payload: payload(m), tag: guid(m.LockToken), held: &held{entity: s.entity, queue: s.queue, token: m.LockToken}}, true
 }
 
 // nextDeleted sends a message only after it is gone from the disk, so that a crash cannot make it come twice. If the disk

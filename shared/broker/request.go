@@ -115,6 +115,9 @@ func failed(err error) reply {
 	case errors.Is(err, queue.ErrNotFound):
 		return reply{status: statusNotFound, description: "The message could not be found: " + err.Error(), condition: conditionMessageNotFound}
 	}
+	if errors.Is(err, queue.ErrProperties) {
+		return reply{status: statusBadRequest, description: err.Error(), condition: conditionMessageSize}
+	}
 	refusal := refusalOf(err)
 	r := reply{status: statusNotFound, description: refusal.Description, condition: refusal.Condition}
 	switch refusal.Condition {

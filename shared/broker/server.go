@@ -188,7 +188,7 @@ const tlsHandshake = 0x16
 // serve finds out whether the client speaks TLS, and then whether AMQP or HTTP, and serves it to its end.
 func (s *Server) serve(nc net.Conn, id int) {
 	defer func() { _ = nc.Close() }()
-	_ = nc.SetDeadline(time.Now().Add(handshakeTimeout))
+	_ = nc.SetDeadline(time.Now().Add(min(handshakeTimeout, s.options.IdleTimeout)))
 	reader := bufio.NewReaderSize(nc, 64<<10)
 	first, err := reader.Peek(1)
 	if err != nil {

@@ -35,6 +35,7 @@ type held struct {
 	entity *entity
 	queue  *queue.Queue
 	token  queue.Token
+	link   *outgoingLink // it came on
 }
 
 const minSweep = 1024
@@ -67,13 +68,29 @@ func (s *session) end() {
 		return
 	}
 	s.ended = true
-	s.conn.server.held.give(sessionCost)
 	for _, link := range s.incoming {
 		link.end()
 	}
 	for _, link := range s.outgoing {
 		link.end()
 	}
+	s.forget(len(s.incoming) + len(s.outgoing))
+	clear(s.incoming)
+	clear(s.outgoing)
+	clear(s.unsettled)
+}
+
+// forget ends the counting of links that the session has no more.
+func (s *session) forget(links int) {
+	s.conn.links -= links
+	s.conn.server.held.give(links * linkCost)
+}
+
+// remove ends a session, which counts until the client knows of its end.
+func (c *conn) remove(s *session) {
+	s.end()
+	delete(c.sessions, s.channel)
+	c.server.held.give(sessionCost)
 }
 
 // act does what one performative says. What the client does wrong ends the session and nothing else; what it sends before
@@ -81,8 +98,7 @@ func (s *session) end() {
 func (s *session) act(p amqp.Performative, payload []byte) {
 	if _, ends := p.(*amqp.End); ends {
 		s.send(&amqp.End{})
-		s.end()
-		delete(s.conn.sessions, s.channel)
+		s.conn.remove(s)
 		return
 	}
 	if s.ended {
@@ -124,6 +140,7 @@ func (s *session) send(p amqp.Performative) {
 func (s *session) detach(handle uint32) {
 	if link := s.outgoing[handle]; link != nil {
 		delete(s.outgoing, handle)
+		s.forget(1)
 		if !link.closed {
 			link.end()
 			s.send(&amqp.Detach{Handle: handle, Closed: true})
@@ -131,6 +148,7 @@ func (s *session) detach(handle uint32) {
 	}
 	if link := s.incoming[handle]; link != nil {
 		delete(s.incoming, handle)
+		s.forget(1)
 		if !link.closed {
 			link.end()
 			s.send(&amqp.Detach{Handle: handle, Closed: true})
@@ -222,34 +240,58 @@ func (s *session) disposition(d *amqp.Disposition) *amqp.Error {
 	if d.Last != nil {
 		last = *d.Last
 	}
-	var ids []uint32
-	for id := range s.unsettled {
-		if id-first <= last-first {
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(ids, func(a, b uint32) int { return cmp.Compare(a-first, b-first) })
 	next := first
-	for _, id := range ids {
+	for _, id := range s.unsettledIn(first, last) {
 		s.acknowledge(d, next, id-1, id-next, lockLostState)
-		h := s.unsettled[id]
-		delete(s.unsettled, id)
-		s.settle(d, id, h, state)
+		s.settle(d, id, state)
 		next = id + 1
 	}
 	s.acknowledge(d, next, last, last+1-next, lockLostState)
 	return nil
 }
 
-// settle settles one delivery, and acknowledges it once that is on disk.
-func (s *session) settle(d *amqp.Disposition, id uint32, h held, state any) {
-	answer, commit := h.settle(state)
+// unsettledIn are the ids of unsettled deliveries in a range, in its order. A short range is looked up, and only a long one
+// takes a look at all that is unsettled.
+func (s *session) unsettledIn(first, last uint32) (ids []uint32) {
+	if last-first < uint32(len(s.unsettled)) {
+		for i := range last - first + 1 {
+			if _, is := s.unsettled[first+i]; is {
+				ids = append(ids, first+i)
+			}
+		}
+		return ids
+	}
+	for id := range s.unsettled {
+		if id-first <= last-first {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b uint32) int { return cmp.Compare(a-first, b-first) })
+	return ids
+}
+
+// settle settles one delivery, and acknowledges it once that is on disk. If the disk cannot be written the link ends without
+// an answer: any answer, a refusal too, makes go-amqp take the message for settled, and tell its caller so when he tries again.
+// After the end of a link Service Bus clients settle on $management, which they do try again.
+func (s *session) settle(d *amqp.Disposition, id uint32, state any) {
+	h := s.unsettled[id]
+	delete(s.unsettled, id)
+	answer, commit, err := h.settle(state)
+	if err != nil {
+		h.link.fail(diskFailed(err))
+		return
+	}
 	s.conn.after(commit, func(err error) {
 		if err != nil {
-			answer = busy(err)
+			h.link.fail(diskFailed(err))
+			return
 		}
 		s.acknowledge(d, id, id, 1, answer)
 	})
+}
+
+func diskFailed(err error) *amqp.Error {
+	return &amqp.Error{Condition: conditionDetachForced, Description: notStored(err)}
 }
 
 // acknowledge reports n deliveries settled, unless the client settled them itself and wants no answer.

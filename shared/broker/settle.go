@@ -20,8 +20,9 @@ const (
 var lockLostState = rejected(conditionLockLost, lockLost)
 
 // settle ends the lock on a delivery as the client's state says, and returns the state to answer with once the commit is
-// written. An abandoned message counts as a failed delivery although Service Bus clients leave delivery-failed false.
-func (h held) settle(state any) (answer any, commit store.Commit) {
+// written. Its error wraps errDisk. An abandoned message counts as a failed delivery although Service Bus clients leave
+// delivery-failed false.
+func (h held) settle(state any) (answer any, commit store.Commit, err error) {
 	outcome := queue.Release
 	var set map[string]any
 	switch state := state.(type) {
@@ -41,14 +42,16 @@ func (h held) settle(state any) (answer any, commit store.Commit) {
 			set = properties(state.Error.Info)
 		}
 	}
-	commit, err := h.entity.settle(h.queue, []queue.Token{h.token}, outcome, set)
+	commit, err = h.entity.settle(h.queue, []queue.Token{h.token}, outcome, set)
 	switch {
-	case err == nil:
-		return answer, commit
 	case errors.Is(err, errDisk):
-		return busy(err), commit
+		return nil, commit, err
+	case errors.Is(err, queue.ErrProperties):
+		answer = rejected(conditionMessageSize, err.Error())
+	case err != nil:
+		answer = lockLostState
 	}
-	return lockLostState, commit
+	return answer, commit, nil
 }
 
 // settle settles messages of e's queue or dead-letter queue; see queue.Queue.Settle and entity.change.

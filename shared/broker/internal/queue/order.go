@@ -1,6 +1,9 @@
 package queue
 
-import "container/heap"
+import (
+	"container/heap"
+	"slices"
+)
 
 // line is the messages that a receiver could get, lowest sequence number first. New messages stand in the order they
 // came; only those that were given back need a heap. So a message costs the same in a long line as in a short one.
@@ -49,11 +52,16 @@ func (l *line) set(e *entry, in bool) {
 	}
 }
 
-// trim drops what does not stand at the front any more.
+// trim drops what does not stand at the front any more, and what left from the middle once that is most of it: messages
+// expire behind one that stays.
 func (l *line) trim() {
 	for len(l.fresh) > 0 && l.fresh[0].standing != standsFresh {
 		l.fresh[0] = nil
 		l.fresh = l.fresh[1:]
+	}
+	const few = 64 // not worth a pass
+	if stand := l.n - len(l.returned.entries); len(l.fresh) > few && len(l.fresh) > 2*stand {
+		l.fresh = slices.DeleteFunc(l.fresh, func(e *entry) bool { return e.standing != standsFresh })
 	}
 }
 

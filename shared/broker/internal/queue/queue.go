@@ -44,11 +44,16 @@ const (
 	PropertyDescription = "DeadLetterErrorDescription"
 )
 
+// MaxProperties is how many bytes of properties settlements may set on a message. They do not count in its size.
+const MaxProperties = 64 << 10
+
 var (
 	// ErrLockLost means that no message is locked under a token: the lock expired or the message is gone.
 	ErrLockLost = errors.New("queue: the lock expired or the message is gone")
 	// ErrNotFound means that no message with a sequence number is in the state the operation needs.
 	ErrNotFound = errors.New("queue: no such message")
+	// ErrProperties means that settlements would set more than MaxProperties bytes of properties on a message.
+	ErrProperties = errors.New("queue: the properties that settlements set on the message are too large")
 	// ErrFull means that messages would exceed MaxSize.
 	ErrFull = errors.New("the maximum entity size has been reached or exceeded")
 )

@@ -3,6 +3,8 @@ package queue
 import (
 	"fmt"
 	"time"
+
+	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
 )
 
 // Outcome is what a receiver makes of a message it holds.
@@ -22,16 +24,34 @@ const (
 )
 
 // Settle ends locks with an outcome; properties are merged into the messages' application properties. It is all or
-// nothing: ErrLockLost if one of the tokens holds no lock.
+// nothing: ErrLockLost if one of the tokens holds no lock, ErrProperties if a message would get too many of them. Then the
+// locks last.
 func (q *Queue) Settle(now time.Time, tokens []Token, outcome Outcome, properties map[string]any) error {
 	entries, err := q.holding(tokens)
 	if err != nil {
 		return err
 	}
+	if outcome != Complete && len(properties) > 0 {
+		for _, e := range entries {
+			if measure(merge(e.Properties, properties)) > MaxProperties {
+				return ErrProperties
+			}
+		}
+	}
 	for _, e := range entries {
 		q.settle(now, e, outcome, properties)
 	}
 	return nil
+}
+
+// measure is how many bytes properties have, about.
+func measure(properties map[string]any) (size int) {
+	var encoded []byte
+	for name, value := range properties {
+		encoded = amqp.Append(encoded[:0], value)
+		size += len(name) + len(encoded)
+	}
+	return size
 }
 
 func (q *Queue) settle(now time.Time, e *entry, outcome Outcome, properties map[string]any) {

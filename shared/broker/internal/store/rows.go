@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
@@ -73,14 +74,31 @@ type Queue struct {
 	queue.Saved
 }
 
-// Load reads everything. It is called once, before the first Submit. Parse makes a message of its content as Append of
-// amqp.Message wrote it.
+// Load reads everything, and refuses a file that is damaged. It is called once, before the first Submit. Parse makes a
+// message of its content as Append of amqp.Message wrote it.
 func (s *Store) Load(parse func(content []byte) (queue.Message, error)) ([]Queue, error) {
-	queues, err := s.load(context.Background(), parse)
+	ctx := context.Background()
+	if err := s.check(ctx); err != nil {
+		return nil, fmt.Errorf("check the broker's store %s: %w", s.path, err)
+	}
+	queues, err := s.load(ctx, parse)
 	if err != nil {
 		return nil, fmt.Errorf("read the broker's store %s: %w", s.path, err)
 	}
 	return queues, nil
+}
+
+// check looks at every page. A damaged one may otherwise read as one with fewer messages, or with no queue.
+func (s *Store) check(ctx context.Context) error {
+	var verdict string
+	if err := s.tx.conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("the file is damaged, restore it from a backup or move it away to start without it: %s",
+			strings.TrimPrefix(verdict, "*** in database main ***\n"))
+	}
+	return nil
 }
 
 func (s *Store) load(ctx context.Context, parse func([]byte) (queue.Message, error)) ([]Queue, error) {
@@ -106,10 +124,10 @@ func (s *Store) load(ctx context.Context, parse func([]byte) (queue.Message, err
 	for i := range queues {
 		q := &queues[i]
 		if q.Messages, err = s.loadMessages(ctx, q.ID, parse); err != nil {
-			return nil, fmt.Errorf("messages of queue %s: %w", q.Description, err)
+			return nil, fmt.Errorf("messages of queue %d: %w", q.ID, err)
 		}
 		if q.Seen, err = s.loadSeen(ctx, q.ID); err != nil {
-			return nil, fmt.Errorf("history of queue %s: %w", q.Description, err)
+			return nil, fmt.Errorf("history of queue %d: %w", q.ID, err)
 		}
 		s.tx.last[q.ID] = q.Last
 	}

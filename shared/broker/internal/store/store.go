@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -145,6 +146,16 @@ func (s *Store) Failure() error {
 	return s.failure
 }
 
+// Limit makes the file full at a number of pages, or at those it has if they are more; with 0 it is as full as the disk.
+// Tests fill a disk so.
+func (s *Store) Limit(pages int) error {
+	if pages == 0 {
+		pages = math.MaxUint32 - 1 // the most SQLite can have
+	}
+	_, err := s.tx.conn.ExecContext(context.Background(), fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+	return err
+}
+
 func (s *Store) wake() {
 	select {
 	case s.work <- struct{}{}:
@@ -152,13 +163,21 @@ func (s *Store) wake() {
 	}
 }
 
-// nanos is how a time is stored: nanoseconds since 1970, and 0 for the zero time.
+// nanos is how a time is stored: nanoseconds since 1970, and 0 for the zero time. What that cannot express, as clients who
+// mean "never" use it, becomes the first or last moment it can: the years 1677 and 2262.
 func nanos(t time.Time) int64 {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return 0
+	case t.After(lastMoment):
+		return math.MaxInt64
+	case t.Before(firstMoment):
+		return math.MinInt64
 	}
 	return t.UnixNano()
 }
+
+var firstMoment, lastMoment = time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
 
 func fromNanos(n int64) time.Time {
 	if n == 0 {

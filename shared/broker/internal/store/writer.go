@@ -77,15 +77,16 @@ func (w *writer) write(steps []step) error {
 		return nil
 	}
 	ctx := context.Background()
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("write to the broker's store: %w", err)
+	_, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	if err == nil {
+		err = w.apply(steps)
 	}
-	err := w.apply(steps)
 	if err == nil {
 		_, err = w.conn.ExecContext(ctx, "COMMIT")
 	}
 	if err != nil {
-		_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // the first error says more
+		// The first error says more. If this fails, too, BEGIN will, and it is tried again.
+		_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 		clear(w.pending)
 		return fmt.Errorf("write to the broker's store: %w", err)
 	}
@@ -206,6 +207,7 @@ func (s *Store) Delete(id int64) error {
 		if err == nil {
 			_, err = w.conn.ExecContext(ctx, `DELETE FROM seen WHERE queue = ?`, id)
 		}
+		delete(w.last, id)
 		return err
 	})
 }
