@@ -102,15 +102,23 @@ func (e *entity) change(operation func(now time.Time) error) (commit store.Commi
 			return commit, fmt.Errorf("%w: %w", errDisk, failure)
 		}
 	}
-	commit = e.do(func(now time.Time) {
-		if e.deleted {
-			err = errDeleted
-			return
-		}
-		e.accessed = now
-		err = operation(now)
-	})
+	commit = e.do(func(now time.Time) { err = e.try(now, operation) })
 	return commit, err
+}
+
+// use is do for what needs no disk. Its error is errDeleted or comes from the operation.
+func (e *entity) use(operation func(now time.Time) error) (err error) {
+	e.do(func(now time.Time) { err = e.try(now, operation) })
+	return err
+}
+
+// try runs an operation unless the queue is deleted. mu is held.
+func (e *entity) try(now time.Time, operation func(now time.Time) error) error {
+	if e.deleted {
+		return errDeleted
+	}
+	e.accessed = now
+	return operation(now)
 }
 
 // arm sets the timer for the next thing that time alone will change.

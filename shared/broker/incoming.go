@@ -194,13 +194,25 @@ func readMessages(format uint32, payload []byte) ([]queue.Message, error) {
 	}
 	messages := make([]queue.Message, len(encoded))
 	for i, b := range encoded {
-		m, err := parse(b)
+		m, err := receive(b)
 		if err != nil {
 			return nil, err
 		}
 		messages[i] = m
 	}
 	return messages, nil
+}
+
+// maxMessageID is how long an id may be: those of duplicate detection are kept for a while.
+const maxMessageID = 128
+
+// receive is parse for what a client sends now, which has to keep a limit that older messages did not know.
+func receive(encoded []byte) (queue.Message, error) {
+	m, err := parse(encoded)
+	if err == nil && len(m.ID) > maxMessageID {
+		err = fmt.Errorf("the message id has %d bytes, at most %d are allowed", len(m.ID), maxMessageID)
+	}
+	return m, err
 }
 
 // send puts messages into the queue, all or none. The error wraps queue.ErrFull, errDeleted or errDisk.

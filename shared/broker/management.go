@@ -61,7 +61,7 @@ func renewLock(at address, body amqp.Map) reply {
 		return badRequest("lock-tokens is not an array of uuid.")
 	}
 	var until []time.Time
-	_, err := at.entity.change(func(now time.Time) (err error) {
+	err := at.entity.use(func(now time.Time) (err error) { // a lock is on no disk
 		until, err = at.queue.Renew(now, tokens)
 		return err
 	})
@@ -195,7 +195,7 @@ func schedule(at address, body amqp.Map) reply {
 	for i, item := range list {
 		fields, _ := item.(amqp.Map)
 		encoded, _ := fields.Get("message").([]byte)
-		m, err := parse(encoded)
+		m, err := receive(encoded)
 		if err != nil {
 			return badRequest("A message cannot be read: " + err.Error())
 		}

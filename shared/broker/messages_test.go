@@ -337,3 +337,13 @@ func TestAReceiverLastsThroughThousandsOfSettlementsByLockToken(t *testing.T) {
 	r.must(recv.CompleteMessage(r.ctx, r.receive(recv, 1)[0], nil))
 	r.want(broker.Counts{})
 }
+
+func TestAMessageIDHasALimit(t *testing.T) {
+	r := setup(t, broker.QueueConfig{})
+	s := r.sender()
+	r.must(s.SendMessage(r.ctx, &sb.Message{MessageID: new(strings.Repeat("x", 128))}, nil))
+	if err := s.SendMessage(r.ctx, &sb.Message{MessageID: new(strings.Repeat("x", 129))}, nil); err == nil || !strings.Contains(err.Error(), "at most 128") {
+		t.Errorf("a longer one: %v", err)
+	}
+	r.want(broker.Counts{Active: 1})
+}

@@ -137,11 +137,15 @@ type queueSource struct {
 	queue       *queue.Queue
 	destructive bool   // receive and delete
 	wake        func() // must not block
-	// Of messages that are deleted as they are received: those that are off the disk, and number and size of those and of
-	// the ones that will be.
-	ready   []queue.Message
-	leaving uint32
+	// Messages that are deleted as they are received, and are not sent yet, and their size.
+	leaving []*leaver
 	size    int
+}
+
+// leaver is a message on its way out of a queue.
+type leaver struct {
+	queue.Message
+	gone bool // from the disk
 }
 
 func (s *queueSource) next(credit uint32) (delivery, bool) {
@@ -158,29 +162,32 @@ func (s *queueSource) next(credit uint32) (delivery, bool) {
 // nextDeleted sends a message only after it is gone from the disk, so that a crash cannot make it come twice. If the disk
 // cannot be written it is sent all the same: twice is better than not at all.
 func (s *queueSource) nextDeleted(credit uint32) (delivery, bool) {
-	for len(s.ready) == 0 && s.leaving < credit && s.size < maxOutput {
+	for !s.ready() && uint32(len(s.leaving)) < credit && s.size < maxOutput {
 		m, commit, ok := s.entity.take(s)
 		if !ok {
 			break
 		}
-		s.leaving++
+		l := &leaver{Message: m}
+		s.leaving = append(s.leaving, l)
 		s.size += m.Size
-		s.conn.after(commit, func(error) { s.ready = append(s.ready, m) })
+		s.conn.after(commit, func(error) { l.gone = true })
 	}
-	if len(s.ready) == 0 {
+	if !s.ready() {
 		return delivery{}, false
 	}
-	m := s.ready[0]
-	s.ready = s.ready[1:]
-	s.leaving--
-	s.size -= m.Size
-	return delivery{payload: payload(m)}, true
+	l := s.leaving[0]
+	s.leaving = s.leaving[1:]
+	s.size -= l.Size
+	return delivery{payload: payload(l.Message)}, true
 }
 
 // payload is the encoding of a message.
 func payload(m queue.Message) []byte { return render(make([]byte, 0, m.Size+renderOverhead), m) }
 
-func (s *queueSource) coming() bool { return s.leaving > 0 }
+// ready tells whether the first message that leaves can be sent. Commits may be told of in another order.
+func (s *queueSource) ready() bool { return len(s.leaving) > 0 && s.leaving[0].gone }
+
+func (s *queueSource) coming() bool { return len(s.leaving) > 0 }
 
 func (s *queueSource) stop() { s.entity.forget(s) }
 

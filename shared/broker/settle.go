@@ -63,5 +63,5 @@ func (e *entity) settle(q *queue.Queue, tokens []queue.Token, outcome queue.Outc
 func busy(err error) any { return rejected(conditionServerBusy, notStored(err)) }
 
 func notStored(err error) string {
-	return "The broker cannot write to its disk, and nothing was stored: " + err.Error()
+	return "The broker cannot write to its disk and does not promise to keep this: " + err.Error()
 }

@@ -66,6 +66,9 @@ func open(dir string) (*Store, error) {
 	if err := create(path); err != nil {
 		return nil, err
 	}
+	if err := syncDir(filepath.Dir(filepath.Dir(path))); err != nil { // the directory may be new, too
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
 		return nil, err
