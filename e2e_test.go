@@ -183,7 +183,7 @@ type simulation struct {
 func simulate(t testing.TB) *simulation {
 	t.Helper()
 	dir := t.TempDir()
-	s := &simulation{process: start(t, nil, "sim", "--dir", dir), config: filepath.Join(dir, "tenantsync.yaml"), vars: map[string]string{}}
+	s := &simulation{process: start(t, nil, "sim", "--calm", "--dir", dir), config: filepath.Join(dir, "tenantsync.yaml"), vars: map[string]string{}}
 	file := filepath.Join(dir, "sim.env")
 	eventually(t, patience, func() string {
 		if _, err := os.Stat(file); err != nil {

@@ -28,14 +28,19 @@ Service Bus compatible queue server, until interrupted. When they are ready, DIR
 
   ca.pem            the certificate authority to trust
   tenantsync.yaml   a configuration for "tenantsync serve"
-  sim.env           shell lines with all that "tenantsync serve" and other clients need`,
+  sim.env           shell lines with all that "tenantsync serve" and other clients need
+
+The tenants are hostile, as the real ones are on a bad day: of a hundred requests to Graph, two are throttled, two fail and
+one loses its connection, before or after it took effect; some are slow; pages have 3 objects; notifications come twice
+and in any order; the documented limits hold. --calm switches that off for all, the header X-Entrasim-Calm for one
+request.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.sim(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.dir, "dir", "", "`folder` to write to; made when missing")
 	c.Flags().StringVar(&o.graph, "graph", "127.0.0.1:0", "`address` of sign-in and Graph")
 	c.Flags().StringVar(&o.bus, "bus", "127.0.0.1:0", "`address` of the bus")
-	c.Flags().BoolVar(&o.calm, "calm", false, "no bad weather (there is none yet: for now this changes nothing)")
+	c.Flags().BoolVar(&o.calm, "calm", false, "no bad weather: every request is answered, and notifications come once and in order")
 	return c
 }
 
@@ -43,7 +48,7 @@ func (p Program) sim(ctx context.Context, o simOptions) (err error) {
 	if o.dir == "" {
 		return usage{errors.New("there is no folder to write to; give --dir DIR")}
 	}
-	world, err := demo.Open(demo.WorldOptions{GraphAddr: o.graph, BusAddr: o.bus, Log: p.logger()})
+	world, err := demo.Open(demo.WorldOptions{GraphAddr: o.graph, BusAddr: o.bus, Hostile: !o.calm, Log: p.logger()})
 	if err != nil {
 		return err
 	}

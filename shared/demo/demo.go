@@ -22,8 +22,10 @@ type Options struct {
 	Output Output
 	// Keep leaves everything running after the story until ctx ends; Kept is then told where.
 	Keep bool
-	Kept func(w *World) error
-	Log  *slog.Logger
+	// Hostile plays it in bad weather; see WorldOptions.
+	Hostile bool
+	Kept    func(w *World) error
+	Log     *slog.Logger
 }
 
 // ErrWrong: after a chapter the target did not become as it must be.
@@ -31,7 +33,7 @@ var ErrWrong = errors.New("the target tenant is not as it must be")
 
 // Run plays the story in a world of its own and compares the target after each chapter. nil means that everything is right.
 func Run(ctx context.Context, o Options) (err error) {
-	world, err := Open(WorldOptions{Log: o.Log})
+	world, err := Open(WorldOptions{Hostile: o.Hostile, Log: o.Log})
 	if err != nil {
 		return err
 	}

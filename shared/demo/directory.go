@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/tenantsync/tenantsync/shared/entrasim"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
 
@@ -49,6 +50,7 @@ func (d *directory) call(ctx context.Context, method, path string, in, out any) 
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set(entrasim.CalmHeader, "story") // the weather is for tenantsync
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

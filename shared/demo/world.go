@@ -39,7 +39,9 @@ var linkProperty = "extension_" + strings.ReplaceAll(appID, "-", "") + "_" + lin
 type WorldOptions struct {
 	GraphAddr string
 	BusAddr   string
-	Log       *slog.Logger
+	// Hostile makes Graph refuse, fail and cut off requests, with small pages and notifications that come twice and in any order.
+	Hostile bool
+	Log     *slog.Logger
 }
 
 // World is the organization's simulated tenants and a bus.
@@ -52,14 +54,17 @@ type World struct {
 // Open starts the world.
 func Open(o WorldOptions) (*World, error) {
 	w := &World{secret: rand.Text()}
-	var err error
-	w.Graph, err = entrasim.New(entrasim.Options{
+	options := entrasim.Options{
 		Tenants:    tenants(Mexico, US, Contoso),
 		App:        entrasim.App{ID: appID, ObjectID: appObjectID, Secret: w.secret, ExtensionProperties: []string{linkExtension}, HomeTenant: Contoso.ID},
 		AutoRedeem: true,
 		Logger:     o.Log,
-	})
-	if err != nil {
+	}
+	if o.Hostile {
+		options = options.Hostile()
+	}
+	var err error
+	if w.Graph, err = entrasim.New(options); err != nil {
 		return nil, fmt.Errorf("make the simulated tenants: %w", err)
 	}
 	if err := w.Graph.Listen(loopback(o.GraphAddr)); err != nil {

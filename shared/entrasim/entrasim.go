@@ -4,7 +4,10 @@
 //
 // What it answers follows the documented shapes and rules. What it does not model, it says: 501 with the method and the path,
 // and a line in the log at error level. Not modelled: groups, app roles, managers, delta queries, batches, policies,
-// lifecycle notifications, throttling, replication lag, filters other than eq.
+// lifecycle notifications, replication lag, filters other than eq.
+//
+// It can be hostile as the real thing is: refuse and fail requests, cut connections before and after they took effect, hold
+// the application to the documented limits. See Options.Hostile.
 package entrasim
 
 import (
@@ -17,6 +20,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/graph"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/weather"
 )
 
 // DefaultRoles are the application permissions granted in a tenant that names none: what tenantsync needs in a source and in
@@ -114,10 +120,34 @@ type Options struct {
 	AutoRedeem  bool
 	Invitations Invitations
 	Notify      Notify
-	PageSize    int              // bounds a page of a list; 0: 100, or what $top asks for
-	Seed        uint64           // object ids and the order of notifications follow from it
-	Now         func() time.Time // nil: time.Now
-	Logger      *slog.Logger     // nil: discard. Ids only, no names or addresses
+	// Weather makes requests to Graph go wrong; the zero Weather is calm.
+	Weather Weather
+	// Limits holds the application to the documented limits: resource units, writes, invitations, subscriptions.
+	Limits   bool
+	PageSize int              // bounds a page of a list; 0: 100, or what $top asks for
+	Seed     uint64           // object ids and the order of notifications follow from it
+	Now      func() time.Time // nil: time.Now
+	Logger   *slog.Logger     // nil: discard. Ids only, no names or addresses
+}
+
+// CalmHeader, with any value, exempts a request from weather and limits: it is for those who make the world go round.
+const CalmHeader = graph.CalmHeader
+
+// Weather is how often what goes wrong with requests to Graph. Requests with the CalmHeader meet none of it.
+type Weather = weather.Weather
+
+// Hostile are the options in weather that a program has to live through: one request in twenty is refused or fails, one in a
+// hundred loses its connection, before or after it took effect; pages have 3 objects; notifications come twice and
+// in any order; the documented limits hold.
+func (o Options) Hostile() Options {
+	o.Weather = Weather{
+		Throttle: 0.02, Fail: 0.02, Cut: 0.003, CutAfter: 0.004, Torn: 0.003, Slow: 0.05, SlowFor: 300 * time.Millisecond,
+		Silent: 0.5, RetryAfter: 2 * time.Second,
+	}
+	o.Limits = true
+	o.PageSize = 3
+	o.Notify.Duplicate, o.Notify.Reorder = true, true
+	return o
 }
 
 // namespace derives ids that are the same in every run.

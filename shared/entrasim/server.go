@@ -17,8 +17,10 @@ import (
 	"github.com/tenantsync/tenantsync/shared/certificate"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/graph"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/limit"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/subscription"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/weather"
 )
 
 // Server is a running or ready simulator. Safe for concurrent use.
@@ -27,6 +29,7 @@ type Server struct {
 	authority   *certificate.Authority
 	directories map[string]*directory.Directory // by tenant id
 	notifier    *subscription.Notifier
+	forecast    *weather.Forecast
 	http        *http.Server
 
 	mu       sync.Mutex
@@ -84,6 +87,11 @@ func (s *Server) assemble() (http.Handler, error) {
 		s.directories[t.ID] = s.directory(t, extensions, registry)
 	}
 
+	s.forecast = weather.New(o.Weather, o.Seed)
+	var meter *limit.Meter
+	if o.Limits {
+		meter = &limit.Meter{}
+	}
 	service := graph.New(graph.Config{
 		Directories:   s.directories,
 		Extensions:    extensions,
@@ -91,6 +99,8 @@ func (s *Server) assemble() (http.Handler, error) {
 		Application: graph.Application{
 			ID: o.App.ID, ObjectID: o.App.ObjectID, DisplayName: o.App.Name, HomeTenantID: o.App.HomeTenant,
 		},
+		Forecast: s.forecast,
+		Meter:    meter,
 		PageSize: o.PageSize,
 		Now:      o.Now,
 		Logger:   o.Logger,
@@ -202,6 +212,9 @@ func (s *Server) Client() *http.Client {
 		ForceAttemptHTTP2: true,
 	}}
 }
+
+// SetWeather changes the weather from the next request on.
+func (s *Server) SetWeather(w Weather) { s.forecast.Set(w) }
 
 // App returns the application with everything filled in that was left out.
 func (s *Server) App() App { return s.options.App }

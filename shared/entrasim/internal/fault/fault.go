@@ -16,6 +16,16 @@ type Fault struct {
 	Code    string
 	Message string
 	Details []Detail
+	Header  http.Header // more headers of the answer; may be nil
+}
+
+// With adds a header to the answer.
+func (f *Fault) With(name, value string) *Fault {
+	if f.Header == nil {
+		f.Header = http.Header{}
+	}
+	f.Header.Set(name, value)
+	return f
 }
 
 // Detail is an element of the error's `details`.
@@ -72,6 +82,19 @@ func NotFound(key string) *Fault {
 // Denied says that the token lacks an application permission.
 func Denied() *Fault {
 	return New(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+}
+
+// Throttled says that it is too much; see package limit and package weather.
+func Throttled() *Fault {
+	return New(http.StatusTooManyRequests, "TooManyRequests", "Too many requests. Please try again later.")
+}
+
+// InTrouble is the answer of a service that cannot answer: 500, 502, 503 or 504.
+func InTrouble(status int) *Fault {
+	if status == http.StatusInternalServerError {
+		return New(status, "generalException", "An unexpected error occurred.")
+	}
+	return New(status, "serviceNotAvailable", "The service is temporarily unavailable. Try again later.")
 }
 
 // NotModelled marks what Graph can do and the simulator cannot: 501, so that nobody mistakes silence for an answer.

@@ -14,8 +14,10 @@ import (
 
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/limit"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/subscription"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/weather"
 )
 
 // Prefix is the first segment of every path.
@@ -37,6 +39,10 @@ type Config struct {
 	Subscriptions *subscription.Registry
 	// Verify reads an access token; its error is the message of the 401.
 	Verify func(token string) (login.Caller, error)
+	// Forecast says which requests go wrong.
+	Forecast *weather.Forecast
+	// Meter holds applications to the documented limits; nil: there are none.
+	Meter *limit.Meter
 	// PageSize bounds a page of a list; 0 = 100, or up to 999 with $top.
 	PageSize int
 	Now      func() time.Time
@@ -57,29 +63,21 @@ type call struct {
 	params   map[string]string
 	caller   login.Caller
 	dir      *directory.Directory // of the caller's tenant
+	header   http.Header          // of the answer, besides its own; nil at first
 }
 
 // answer is what a handler has to say. A nil body is 204's; a string is text.
 type answer struct {
 	status int
 	body   any
+	header http.Header // may be nil
 }
 
-func ok(body any) answer      { return answer{http.StatusOK, body} }
-func created(body any) answer { return answer{http.StatusCreated, body} }
+func ok(body any) answer      { return answer{status: http.StatusOK, body: body} }
+func created(body any) answer { return answer{status: http.StatusCreated, body: body} }
 
 // noContent is the answer of most writes.
 var noContent = answer{status: http.StatusNoContent}
-
-// ServeHTTP passes every request through handle and writes what it says.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := newCall(r)
-	a, err := s.handle(c)
-	if err != nil {
-		a = s.refusal(c, err)
-	}
-	s.write(w, c, a)
-}
 
 // Unknown answers a request that is none of the simulator's: loudly, so that nobody takes silence for an answer.
 func (s *Service) Unknown(w http.ResponseWriter, r *http.Request) {
@@ -104,11 +102,14 @@ func (s *Service) handle(c *call) (answer, error) {
 	c.params = params
 	caller, err := s.Verify(bearer(c.Request))
 	if err != nil {
-		return answer{}, fault.New(http.StatusUnauthorized, "InvalidAuthenticationToken", "%v", err)
+		return answer{}, fault.New(http.StatusUnauthorized, "InvalidAuthenticationToken", "%v", err).With("WWW-Authenticate", `Bearer realm=""`)
 	}
 	c.caller, c.dir = caller, s.Directories[caller.TenantID]
 	if !route.needs.heldBy(caller) {
 		return answer{}, fault.Denied()
+	}
+	if err := s.charge(c, route); err != nil {
+		return answer{}, err
 	}
 	return route.handle(s, c)
 }
@@ -134,7 +135,7 @@ func (s *Service) refusal(c *call, err error) answer {
 	if f.Status == http.StatusNotImplemented {
 		s.Logger.Error("request not modelled", "method", c.Method, "path", redact(c.URL.Path), "request", c.id)
 	}
-	return answer{f.Status, s.envelope(c, f)}
+	return answer{f.Status, s.envelope(c, f), f.Header}
 }
 
 // redact hides the segments of a path that name a person.

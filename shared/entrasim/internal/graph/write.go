@@ -3,6 +3,7 @@ package graph
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
@@ -37,6 +38,9 @@ func (s *Service) envelope(c *call, f *fault.Fault) errorBody {
 
 func (s *Service) write(w http.ResponseWriter, c *call, a answer) {
 	h := w.Header()
+	for _, more := range []http.Header{c.header, a.header} {
+		maps.Copy(h, more)
+	}
 	h.Set("request-id", c.id)
 	h.Set("client-request-id", c.clientID)
 	h.Set("Cache-Control", "no-cache")
