@@ -216,6 +216,16 @@ func (s *Server) Client() *http.Client {
 // SetWeather changes the weather from the next request on.
 func (s *Server) SetWeather(w Weather) { s.forecast.Set(w) }
 
+// ResetDelta makes all tokens of change tracking in a tenant, by id or name, worthless.
+func (s *Server) ResetDelta(tenant string) error {
+	t, err := s.options.tenant(tenant)
+	if err != nil {
+		return err
+	}
+	s.directories[t.ID].ResetDelta()
+	return nil
+}
+
 // App returns the application with everything filled in that was left out.
 func (s *Server) App() App { return s.options.App }
 

@@ -73,6 +73,7 @@ func (d *Directory) Restore(id string, o RestoreOptions) (User, error) {
 	if _, taken := d.conflict(&next); taken {
 		return nil, fault.ConflictingObjects()
 	}
+	next.history = d.born() // change tracking shows it as if it were new
 	delete(d.deleted, next.id())
 	d.place(&next)
 	d.emit(&next, false)

@@ -54,6 +54,7 @@ type Directory struct {
 	live    map[string]*record // by id
 	unique  map[key]*record    // the same records, by what no two of them may share
 	deleted map[string]*record // by id
+	tracker
 }
 
 // New returns an empty directory.
@@ -137,6 +138,7 @@ func (d *Directory) add(r *record) (User, error) {
 	}
 	d.seq++
 	r.seq, r.user["id"] = d.seq, id.String()
+	r.history = d.born()
 	d.place(r)
 	d.emit(r, false)
 	return r.user.Clone(), nil
@@ -173,6 +175,7 @@ func (d *Directory) Update(name string, body map[string]any) error {
 	if k, taken := d.conflict(&next); taken {
 		return fault.Conflict(k.property)
 	}
+	next.history = d.edited(old, &next)
 	d.displace(old)
 	d.place(&next)
 	d.emit(&next, false)
@@ -256,6 +259,7 @@ func (d *Directory) emit(r *record, purged bool) {
 		now = d.last.Add(tick)
 	}
 	d.last = now
+	d.record(r, purged)
 	if d.OnChange != nil {
 		d.OnChange(Change{TenantID: d.TenantID, UserID: r.id(), Purged: purged, Time: now})
 	}

@@ -55,6 +55,7 @@ type record struct {
 	// true key of an external user, which Graph does not show and which no later change of mail touches.
 	invitedAs string
 	deleted   time.Time // zero while live
+	history
 }
 
 func (r *record) id() string { return r.user.text("id") }

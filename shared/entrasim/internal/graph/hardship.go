@@ -128,7 +128,7 @@ func (r *route) cost(u *url.URL) limit.Cost {
 		return limit.Cost{Subscription: !list, SubscriptionList: list}
 	}
 	c := limit.Cost{Units: 1, Write: r.method != http.MethodGet, Invitation: r.path == "/invitations"}
-	if !c.Write && (r.path == "/users" || r.path == "/applications") {
+	if !c.Write && (r.path == "/users" || r.path == "/applications" || strings.HasPrefix(r.path, "/users/delta")) {
 		c.Units = 2
 	}
 	query := u.Query()

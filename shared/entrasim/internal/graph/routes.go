@@ -41,6 +41,8 @@ type route struct {
 var routes = []route{
 	{"GET", "/users", readUsers, (*Service).listUsers},
 	{"GET", "/users/$count", readUsers, (*Service).countUsers},
+	{"GET", "/users/delta", readUsers, (*Service).delta},
+	{"GET", "/users/delta()", readUsers, (*Service).delta},
 	{"POST", "/users", createUsers, (*Service).createUser},
 	{"GET", "/users/{user}", readUsers, (*Service).getUser},
 	{"PATCH", "/users/{user}", perProperty, (*Service).updateUser},
