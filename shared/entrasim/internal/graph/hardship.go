@@ -123,6 +123,9 @@ func (s *Service) charge(c *call, r *route) error {
 
 // cost is what a request takes: sections 5.1 and 5.2 of the Graph notes.
 func (r *route) cost(u *url.URL) limit.Cost {
+	if r.path == "/$batch" { // what is in it counts by itself
+		return limit.Cost{}
+	}
 	if strings.HasPrefix(r.path, "/subscriptions") {
 		list := r.method == http.MethodGet && r.path == "/subscriptions"
 		return limit.Cost{Subscription: !list, SubscriptionList: list}

@@ -70,6 +70,11 @@ var routes = []route{
 	{"POST", "/subscriptions/{id}/reauthorize", subscribeUser, (*Service).reauthorize},
 }
 
+// The table refers to batch, which looks into the table.
+func init() {
+	routes = append(routes, route{"POST", "/$batch", ownResource, (*Service).batch})
+}
+
 // match finds the route of an escaped path and what its {names} stand for.
 func match(method, escapedPath string) (*route, map[string]string) {
 	path := strings.Split(strings.TrimSuffix(escapedPath, "/"), "/")
