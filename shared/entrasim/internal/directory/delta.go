@@ -90,7 +90,9 @@ type DeltaItem struct {
 	Removed string // the reason, or ""
 	// Changed are those of the properties that changed since From; nil: the user is new, with all of them.
 	Changed []string
-	version int64
+	// Manager is the id of the manager, "" for none, and Former that of the one before.
+	Manager, Former string
+	version         int64
 }
 
 // Delta is one page. After is where the next one begins if there is More, and otherwise the version that is complete now.
@@ -128,7 +130,14 @@ func (d *Directory) Delta(q DeltaQuery) Delta {
 		page.After = items[q.Limit-1].version
 	}
 	for i := range page.Items {
-		page.Items[i].User = page.Items[i].User.Clone()
+		item := &page.Items[i]
+		item.User = item.User.Clone()
+		if r := d.live[item.ID]; r != nil {
+			item.Former = r.former
+			if d.live[r.manager] != nil {
+				item.Manager = r.manager
+			}
+		}
 	}
 	return page
 }

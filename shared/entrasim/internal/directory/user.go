@@ -55,6 +55,8 @@ type record struct {
 	// true key of an external user, which Graph does not show and which no later change of mail touches.
 	invitedAs string
 	deleted   time.Time // zero while live
+	manager   string    // object id, of somebody who may be gone by now; empty: none
+	former    string    // the manager before
 	history
 }
 

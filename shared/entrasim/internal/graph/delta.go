@@ -43,12 +43,15 @@ func (s *Service) delta(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	names, err := c.selection(options{selected: t.Selected})
+	names, manager, err := c.followedProperties(t.Selected)
 	if err != nil {
 		return answer{}, err
 	}
 	prefer := preferences(c.Header)
 	q := directory.DeltaQuery{From: t.From, Start: t.Start, After: t.After, Names: names, Limit: s.limit(options{top: prefer.pageSize})}
+	if manager {
+		q.Names = append(slices.Clone(names), "manager")
+	}
 	if t.IDs != nil {
 		q.IDs = map[string]bool{}
 		for _, id := range t.IDs {
@@ -64,6 +67,9 @@ func (s *Service) delta(c *call) (answer, error) {
 	value := make([]map[string]any, len(page.Items))
 	for i, item := range page.Items {
 		value[i] = c.deltaItem(item, names, prefer.minimal)
+		if manager && item.Removed == "" {
+			tellManager(value[i], item)
+		}
 	}
 	body := map[string]any{"@odata.context": c.context("users" + options{selected: t.Selected}.suffix(names)), "value": value}
 	if t.Issued = s.Now().UTC(); page.More {
@@ -165,7 +171,7 @@ func (c *call) deltaItem(item directory.DeltaItem, names []string, minimal bool)
 	}
 	if minimal {
 		if item.Changed != nil {
-			names = item.Changed
+			names = slices.DeleteFunc(slices.Clone(item.Changed), func(name string) bool { return name == "manager" })
 		} else {
 			names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return item.User[name] == nil })
 		}
@@ -173,6 +179,34 @@ func (c *call) deltaItem(item directory.DeltaItem, names []string, minimal bool)
 	shown := c.render(item.User, names)
 	shown["id"] = item.ID
 	return shown
+}
+
+// followedProperties resolves what is followed: properties and, apart from them, the manager.
+func (c *call) followedProperties(selected []string) (names []string, manager bool, err error) {
+	rest := slices.DeleteFunc(slices.Clone(selected), func(name string) bool {
+		is := strings.EqualFold(strings.TrimSpace(name), "manager")
+		manager = manager || is
+		return is
+	})
+	if selected != nil && len(rest) == 0 {
+		rest = []string{"id"}
+	}
+	names, err = c.selection(options{selected: rest})
+	return names, manager, err
+}
+
+// tellManager adds who the manager is to a user who changed, if there is something to tell: a manager, or that there is none
+// any more.
+func tellManager(shown map[string]any, item directory.DeltaItem) {
+	const delta = "manager@delta"
+	switch {
+	case item.Manager != "":
+		shown[delta] = []map[string]any{{"@odata.type": "#microsoft.graph.user", "id": item.Manager}}
+	case slices.Contains(item.Changed, "manager"):
+		shown[delta] = []map[string]any{{
+			"@odata.type": "#microsoft.graph.user", "id": item.Former, "@removed": map[string]any{"reason": "deleted"},
+		}}
+	}
 }
 
 // preference is what the Prefer header asks for.

@@ -18,7 +18,7 @@ func (p permissions) heldBy(c login.Caller) bool {
 // Application permissions as the API reference documents them, least first.
 var (
 	readUsers     = permissions{"User.Read.All", "User.ReadUpdate.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
-	createUsers   = permissions{"User.ReadWrite.All", "Directory.ReadWrite.All"}
+	createUsers   = permissions{"User.ReadWrite.All", "Directory.ReadWrite.All"} // and say who their manager is
 	updateUsers   = permissions{"User.ReadUpdate.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
 	deleteUsers   = permissions{"User.DeleteRestore.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
 	restoreUsers  = permissions{"User.DeleteRestore.All"} // and purge them: no wider permission includes this one
@@ -47,6 +47,11 @@ var routes = []route{
 	{"GET", "/users/{user}", readUsers, (*Service).getUser},
 	{"PATCH", "/users/{user}", perProperty, (*Service).updateUser},
 	{"DELETE", "/users/{user}", deleteUsers, (*Service).deleteUser},
+
+	{"GET", "/users/{user}/manager", readUsers, (*Service).getManager},
+	{"PUT", "/users/{user}/manager/$ref", createUsers, (*Service).setManager},
+	{"DELETE", "/users/{user}/manager/$ref", createUsers, (*Service).removeManager},
+	{"GET", "/users/{user}/directReports", readUsers, (*Service).directReports},
 
 	{"POST", "/invitations", invite, (*Service).invite},
 
