@@ -71,7 +71,7 @@ func TestUnknownRequestsFailLoudly(t *testing.T) {
 	var log bytes.Buffer
 	w := newWorld(t, entrasim.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))})
 	for _, request := range [][2]string{
-		{"GET", "/v1.0/groups"},
+		{"GET", "/v1.0/planner"},
 		{"PUT", "/v1.0/users/a@contoso.com/photo/$value"},
 		{"DELETE", "/v1.0/users"},
 		{"GET", "/beta/users"},

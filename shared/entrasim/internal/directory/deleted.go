@@ -102,6 +102,9 @@ func (d *Directory) findDeleted(id string) (*record, error) {
 
 func (d *Directory) purge(r *record) {
 	delete(d.deleted, r.id())
+	for _, g := range d.groups.groups {
+		delete(g.members, r.id())
+	}
 	d.emit(r, true)
 }
 

@@ -54,6 +54,7 @@ type Directory struct {
 	live    map[string]*record // by id
 	unique  map[key]*record    // the same records, by what no two of them may share
 	deleted map[string]*record // by id
+	groups
 	tracker
 }
 

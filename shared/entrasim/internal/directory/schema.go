@@ -46,10 +46,11 @@ type Property struct {
 	Kind      Kind
 	Access    Access
 	Index     Index
-	Max       int  // characters of a text or of each of several; 0 = not limited
-	Default   bool // in answers without $select
-	Required  bool // cannot be cleared
-	Extension bool // a directory extension, which answers leave out when it has no value
+	Max       int    // characters of a text or of each of several; 0 = not limited
+	Default   bool   // in answers without $select
+	Required  bool   // cannot be cleared
+	Extension bool   // a directory extension, which answers leave out when it has no value
+	Of        string // the resource; "" is User
 	Fields    []string
 	// Sensitive names the application permissions that, together, allow an update of it: the plain User.ReadUpdate.All does
 	// not, User.ReadWrite.All does unless the property is Exclusive.

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"math"
@@ -17,7 +18,7 @@ import (
 func (p *Property) decode(raw any) (any, error) {
 	if raw == nil {
 		if p.Required {
-			return nil, fault.InvalidValue(p.Name)
+			return nil, p.invalid(p.Name)
 		}
 		return nil, nil
 	}
@@ -49,7 +50,7 @@ func (p *Property) text(name string, raw any) (any, error) {
 	case !ok:
 		return nil, p.wrongType(raw)
 	case s == "", p.Max > 0 && utf8.RuneCountInString(s) > p.Max, p.Valid != nil && !p.Valid(s):
-		return nil, fault.InvalidValue(name)
+		return nil, p.invalid(name)
 	}
 	return s, nil
 }
@@ -77,7 +78,7 @@ func (p *Property) texts(raw any) (any, error) {
 		return nil, p.wrongType(raw)
 	}
 	if len(values) > maxOtherMails || p.Name == "businessPhones" && len(values) > 1 {
-		return nil, fault.InvalidValue(p.Name)
+		return nil, p.invalid(p.Name)
 	}
 	texts := make([]string, 0, len(values))
 	for _, v := range values {
@@ -193,7 +194,7 @@ func (p *Property) binary(raw any) (any, error) {
 		return nil, p.wrongType(raw)
 	}
 	if p.Max > 0 && len(data) > p.Max {
-		return nil, fault.InvalidValue(p.Name)
+		return nil, p.invalid(p.Name)
 	}
 	return s, nil
 }
@@ -208,6 +209,11 @@ func (p *Property) wrongType(raw any) error {
 		got = []byte("given")
 	}
 	return fault.BadRequest("Cannot convert the literal '%s' of property '%s' to the expected type '%s'.", got, p.Name, want)
+}
+
+// invalid refuses the value of the property, or of a field of it.
+func (p *Property) invalid(name string) error {
+	return fault.BadRequest("Invalid value specified for property '%s' of resource '%s'.", name, cmp.Or(p.Of, "User"))
 }
 
 func invalidProperty(name string) error { return fault.BadRequest("Invalid property '%s'.", name) }

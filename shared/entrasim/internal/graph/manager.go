@@ -72,14 +72,19 @@ func (c *call) reference() (string, error) {
 	if json.Unmarshal(data, &body) != nil || len(body) != 1 {
 		return "", badRequest("The body of a reference holds @odata.id and nothing else.")
 	}
-	u, err := url.Parse(body["@odata.id"])
+	return referenceID(body["@odata.id"])
+}
+
+// referenceID is the id in the URL of an object, of whatever host.
+func referenceID(reference string) (string, error) {
+	u, err := url.Parse(reference)
 	if err != nil {
-		return "", badRequest("The value of @odata.id is no URL.")
+		return "", badRequest("The reference '" + reference + "' is no URL.")
 	}
 	kind, id := path.Split(strings.TrimSuffix(u.Path, "/"))
 	switch strings.ToLower(path.Base(kind)) {
-	case "users", "directoryobjects":
+	case "users", "groups", "directoryobjects":
 		return id, nil
 	}
-	return "", badRequest("The value of @odata.id is the URL of no directory object.")
+	return "", badRequest("The reference '" + reference + "' is the URL of no directory object.")
 }

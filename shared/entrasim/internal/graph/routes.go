@@ -17,17 +17,23 @@ func (p permissions) heldBy(c login.Caller) bool {
 
 // Application permissions as the API reference documents them, least first.
 var (
-	readUsers     = permissions{"User.Read.All", "User.ReadUpdate.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
-	createUsers   = permissions{"User.ReadWrite.All", "Directory.ReadWrite.All"} // and say who their manager is
-	updateUsers   = permissions{"User.ReadUpdate.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
-	deleteUsers   = permissions{"User.DeleteRestore.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
-	restoreUsers  = permissions{"User.DeleteRestore.All"} // and purge them: no wider permission includes this one
-	invite        = permissions{"User.Invite.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
-	readApps      = append(permissions{"Application.Read.All", "Directory.Read.All"}, writeApps...)
-	writeApps     = permissions{"Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.ReadWrite.All"}
-	perProperty   = permissions(nil) // decided by the handler
-	ownResource   = permissions(nil) // an application may always look after its own subscriptions
-	subscribeUser = readUsers
+	readUsers      = permissions{"User.Read.All", "User.ReadUpdate.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+	createUsers    = permissions{"User.ReadWrite.All", "Directory.ReadWrite.All"} // and say who their manager is
+	updateUsers    = permissions{"User.ReadUpdate.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	deleteUsers    = permissions{"User.DeleteRestore.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	restoreUsers   = permissions{"User.DeleteRestore.All"} // and purge them: no wider permission includes this one
+	writeGroups    = permissions{"Group.ReadWrite.All", "Directory.ReadWrite.All"}
+	createGroups   = append(permissions{"Group.Create"}, writeGroups...)
+	writeMembers   = append(permissions{"GroupMember.ReadWrite.All"}, writeGroups...)
+	readMembers    = append(permissions{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}, writeMembers...)
+	readGroups     = readMembers
+	readUserGroups = append(permissions{"User.Read.All", "User.ReadWrite.All"}, readMembers...)
+	invite         = permissions{"User.Invite.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	readApps       = append(permissions{"Application.Read.All", "Directory.Read.All"}, writeApps...)
+	writeApps      = permissions{"Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.ReadWrite.All"}
+	perProperty    = permissions(nil) // decided by the handler
+	ownResource    = permissions(nil) // an application may always look after its own subscriptions
+	subscribeUser  = readUsers
 )
 
 // route is a request the service knows. Segments of its path match in any case; {name} captures.
@@ -52,6 +58,27 @@ var routes = []route{
 	{"PUT", "/users/{user}/manager/$ref", createUsers, (*Service).setManager},
 	{"DELETE", "/users/{user}/manager/$ref", createUsers, (*Service).removeManager},
 	{"GET", "/users/{user}/directReports", readUsers, (*Service).directReports},
+
+	{"GET", "/users/{user}/memberOf", readUserGroups, (*Service).memberOf},
+	{"GET", "/users/{user}/memberOf/microsoft.graph.{kind}", readUserGroups, (*Service).memberOf},
+	{"GET", "/users/{user}/transitiveMemberOf", readUserGroups, (*Service).transitiveMemberOf},
+	{"GET", "/users/{user}/transitiveMemberOf/microsoft.graph.{kind}", readUserGroups, (*Service).transitiveMemberOf},
+
+	{"GET", "/groups", readGroups, (*Service).listGroups},
+	{"POST", "/groups", createGroups, (*Service).createGroup},
+	{"GET", "/groups/{id}", readGroups, (*Service).getGroup},
+	{"PATCH", "/groups/{id}", writeMembers, (*Service).updateGroup},
+	{"DELETE", "/groups/{id}", writeGroups, (*Service).deleteGroup},
+	{"GET", "/groups/{id}/members", readMembers, (*Service).members},
+	{"GET", "/groups/{id}/members/$count", readMembers, (*Service).members},
+	{"GET", "/groups/{id}/members/microsoft.graph.{kind}", readMembers, (*Service).members},
+	{"GET", "/groups/{id}/members/microsoft.graph.{kind}/$count", readMembers, (*Service).members},
+	{"POST", "/groups/{id}/members/$ref", writeMembers, (*Service).addMember},
+	{"DELETE", "/groups/{id}/members/{member}/$ref", writeMembers, (*Service).removeMember},
+	{"DELETE", "/groups/{id}/members/{member}", writeMembers, (*Service).deleteMember},
+	{"GET", "/groups/{id}/transitiveMembers", readMembers, (*Service).transitiveMembers},
+	{"GET", "/groups/{id}/transitiveMembers/$count", readMembers, (*Service).transitiveMembers},
+	{"GET", "/groups/{id}/transitiveMembers/microsoft.graph.{kind}", readMembers, (*Service).transitiveMembers},
 
 	{"POST", "/invitations", invite, (*Service).invite},
 
@@ -115,6 +142,9 @@ func matchSegments(pattern, path []string) (map[string]string, bool) {
 			continue
 		}
 		name, after, _ := strings.Cut(rest, "}")
+		if before == castPrefix {
+			segment = spellOut(segment)
+		}
 		value, ok := cutFolded(segment, before, after)
 		if !ok {
 			return nil, false
