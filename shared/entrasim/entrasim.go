@@ -3,7 +3,7 @@
 // gets to see, without a cloud: unmodified client libraries work against it.
 //
 // What it answers follows the documented shapes and rules. What it does not model, it says: 501 with the method and the path,
-// and a line in the log at error level. Not modelled: changes of groups, app roles, policies,
+// and a line in the log at error level. Not modelled: changes of groups, app roles, identity synchronization,
 // lifecycle notifications, replication lag, filters other than eq.
 //
 // It can be hostile as the real thing is: refuse and fail requests, cut connections before and after they took effect, hold
@@ -115,8 +115,8 @@ type Invitations struct {
 type Options struct {
 	Tenants []Tenant
 	App     App
-	// AutoRedeem makes external users from one simulated tenant in another accepted at once, as when the cross-tenant
-	// access settings of both sides redeem automatically.
+	// AutoRedeem sets the cross-tenant access settings of all simulated tenants so that they redeem invitations of each other's
+	// people automatically. Without it, or after a change of these settings, both sides have to say so.
 	AutoRedeem  bool
 	Invitations Invitations
 	Notify      Notify

@@ -19,6 +19,7 @@ import (
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/graph"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/limit"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/policy"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/subscription"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/weather"
 )
@@ -28,6 +29,7 @@ type Server struct {
 	options     Options
 	authority   *certificate.Authority
 	directories map[string]*directory.Directory // by tenant id
+	policies    map[string]*policy.Policies     // by tenant id
 	notifier    *subscription.Notifier
 	forecast    *weather.Forecast
 	http        *http.Server
@@ -51,7 +53,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, authority: authority, directories: map[string]*directory.Directory{}}
+	s := &Server{options: o, authority: authority, directories: map[string]*directory.Directory{}, policies: map[string]*policy.Policies{}}
 	handler, err := s.assemble()
 	if err != nil {
 		return nil, err
@@ -84,7 +86,13 @@ func (s *Server) assemble() (http.Handler, error) {
 	}, o.Now, o.Seed, o.Logger)
 	registry := subscription.NewRegistry(o.Now, s.notifier)
 	for _, t := range o.Tenants {
+		s.policies[t.ID] = policy.New()
 		s.directories[t.ID] = s.directory(t, extensions, registry)
+	}
+	if o.AutoRedeem {
+		if err := s.trustEachOther(); err != nil {
+			return nil, fmt.Errorf("set cross-tenant access policies: %w", err)
+		}
 	}
 
 	s.forecast = weather.New(o.Weather, o.Seed)
@@ -94,6 +102,7 @@ func (s *Server) assemble() (http.Handler, error) {
 	}
 	service := graph.New(graph.Config{
 		Directories:   s.directories,
+		Policies:      s.policies,
 		Extensions:    extensions,
 		Subscriptions: registry,
 		Application: graph.Application{
@@ -129,21 +138,47 @@ func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry 
 		Now:        o.Now,
 		Seed:       o.Seed,
 		OnChange:   registry.Publish,
-		AutoRedeem: s.autoRedeem,
+		AutoRedeem: func(domain string) bool { return s.redeems(t.ID, domain) },
+		Admits:     func(domain string) bool { return s.policies[t.ID].AdmitsGuests(s.owner(domain)) },
 		Invite:     directory.InvitePolicy(o.Invitations),
 	})
 }
 
-// autoRedeem reports whether a domain belongs to a simulated tenant and those redeem automatically.
-func (s *Server) autoRedeem(domain string) bool {
+// owner is the id of the simulated tenant that a domain belongs to, "" for any other domain.
+func (s *Server) owner(domain string) string {
 	for _, t := range s.options.Tenants {
 		for _, own := range t.domains() {
 			if strings.EqualFold(own, domain) {
-				return s.options.AutoRedeem
+				return t.ID
 			}
 		}
 	}
-	return false
+	return ""
+}
+
+// redeems reports whether an invitation in a tenant of somebody from a domain is redeemed automatically: both tenants have to
+// have said so.
+func (s *Server) redeems(tenantID, domain string) bool {
+	source := s.owner(domain)
+	return source != "" && s.policies[tenantID].Redeems(source, true) && s.policies[source].Redeems(tenantID, false)
+}
+
+// trustEachOther makes every pair of tenants redeem automatically, in both directions.
+func (s *Server) trustEachOther() error {
+	for _, t := range s.options.Tenants {
+		for _, other := range s.options.Tenants {
+			if other.ID == t.ID {
+				continue
+			}
+			_, err := s.policies[t.ID].AddPartner(policy.Object{
+				"tenantId": other.ID, "automaticUserConsentSettings": policy.Object{"inboundAllowed": true, "outboundAllowed": true},
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Server) loginApp() login.App {

@@ -40,7 +40,9 @@ type Config struct {
 	OnChange func(Change)
 	// AutoRedeem reports whether both this tenant and the owner of an address's domain redeem invitations by policy.
 	AutoRedeem func(domain string) bool
-	Invite     InvitePolicy
+	// Admits reports whether this tenant's policies let somebody of a domain be invited; nil: anybody.
+	Admits func(domain string) bool
+	Invite InvitePolicy
 }
 
 // Directory holds the users of one tenant. Safe for concurrent use.

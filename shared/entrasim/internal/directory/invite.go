@@ -63,6 +63,8 @@ func (d *Directory) checkInvitation(inv *Invitation) error {
 		return fault.BadRequest("Invalid value specified for property 'invitedUserEmailAddress' of resource 'Invitation'.")
 	case d.verified(domain):
 		return fault.BadRequest("The invited user's email address is a verified domain of this directory.")
+	case d.Admits != nil && !d.Admits(domain):
+		return fault.New(403, "Forbidden", "The invitation is not allowed by the external collaboration settings or the cross-tenant access settings.")
 	case inv.UserType == "Member" && d.Config.Invite.RefuseMembers:
 		return fault.Denied()
 	case inv.UserType == "":

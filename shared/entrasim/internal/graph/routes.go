@@ -17,23 +17,25 @@ func (p permissions) heldBy(c login.Caller) bool {
 
 // Application permissions as the API reference documents them, least first.
 var (
-	readUsers      = permissions{"User.Read.All", "User.ReadUpdate.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
-	createUsers    = permissions{"User.ReadWrite.All", "Directory.ReadWrite.All"} // and say who their manager is
-	updateUsers    = permissions{"User.ReadUpdate.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
-	deleteUsers    = permissions{"User.DeleteRestore.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
-	restoreUsers   = permissions{"User.DeleteRestore.All"} // and purge them: no wider permission includes this one
-	writeGroups    = permissions{"Group.ReadWrite.All", "Directory.ReadWrite.All"}
-	createGroups   = append(permissions{"Group.Create"}, writeGroups...)
-	writeMembers   = append(permissions{"GroupMember.ReadWrite.All"}, writeGroups...)
-	readMembers    = append(permissions{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}, writeMembers...)
-	readGroups     = readMembers
-	readUserGroups = append(permissions{"User.Read.All", "User.ReadWrite.All"}, readMembers...)
-	invite         = permissions{"User.Invite.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
-	readApps       = append(permissions{"Application.Read.All", "Directory.Read.All"}, writeApps...)
-	writeApps      = permissions{"Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.ReadWrite.All"}
-	perProperty    = permissions(nil) // decided by the handler
-	ownResource    = permissions(nil) // an application may always look after its own subscriptions
-	subscribeUser  = readUsers
+	readUsers        = permissions{"User.Read.All", "User.ReadUpdate.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+	createUsers      = permissions{"User.ReadWrite.All", "Directory.ReadWrite.All"} // and say who their manager is
+	updateUsers      = permissions{"User.ReadUpdate.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	deleteUsers      = permissions{"User.DeleteRestore.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	restoreUsers     = permissions{"User.DeleteRestore.All"} // and purge them: no wider permission includes this one
+	writeGroups      = permissions{"Group.ReadWrite.All", "Directory.ReadWrite.All"}
+	createGroups     = append(permissions{"Group.Create"}, writeGroups...)
+	writeMembers     = append(permissions{"GroupMember.ReadWrite.All"}, writeGroups...)
+	readMembers      = append(permissions{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}, writeMembers...)
+	readGroups       = readMembers
+	readUserGroups   = append(permissions{"User.Read.All", "User.ReadWrite.All"}, readMembers...)
+	invite           = permissions{"User.Invite.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
+	readApps         = append(permissions{"Application.Read.All", "Directory.Read.All"}, writeApps...)
+	writeApps        = permissions{"Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.ReadWrite.All"}
+	perProperty      = permissions(nil) // decided by the handler
+	readPolicies     = permissions{"Policy.Read.All", "Policy.ReadWrite.CrossTenantAccess"}
+	writeCrossTenant = permissions{"Policy.ReadWrite.CrossTenantAccess"}
+	ownResource      = permissions(nil) // an application may always look after its own subscriptions
+	subscribeUser    = readUsers
 )
 
 // route is a request the service knows. Segments of its path match in any case; {name} captures.
@@ -93,6 +95,18 @@ var routes = []route{
 	{"GET", "/applications/{id}", readApps, (*Service).getApplication},
 	{"GET", "/applications/{id}/extensionProperties", readApps, (*Service).listExtensions},
 	{"POST", "/applications/{id}/extensionProperties", writeApps, (*Service).createExtension},
+
+	{"GET", "/policies/crossTenantAccessPolicy", readPolicies, (*Service).getCrossTenant},
+	{"GET", "/policies/crossTenantAccessPolicy/default", readPolicies, (*Service).getDefaultPolicy},
+	{"PATCH", "/policies/crossTenantAccessPolicy/default", writeCrossTenant, (*Service).updateDefaultPolicy},
+	{"POST", "/policies/crossTenantAccessPolicy/default/resetToSystemDefault", writeCrossTenant, (*Service).resetDefaultPolicy},
+	{"GET", "/policies/crossTenantAccessPolicy/partners", readPolicies, (*Service).listPartners},
+	{"POST", "/policies/crossTenantAccessPolicy/partners", writeCrossTenant, (*Service).addPartner},
+	{"GET", "/policies/crossTenantAccessPolicy/partners/{tenant}", readPolicies, (*Service).getPartner},
+	{"PATCH", "/policies/crossTenantAccessPolicy/partners/{tenant}", writeCrossTenant, (*Service).updatePartner},
+	{"DELETE", "/policies/crossTenantAccessPolicy/partners/{tenant}", writeCrossTenant, (*Service).removePartner},
+	{"GET", "/policies/authorizationPolicy", readPolicies, (*Service).getAuthorization},
+	{"PATCH", "/policies/authorizationPolicy", permissions{"Policy.ReadWrite.Authorization"}, (*Service).updateAuthorization},
 
 	{"GET", "/subscriptions", ownResource, (*Service).listSubscriptions},
 	{"POST", "/subscriptions", subscribeUser, (*Service).createSubscription},

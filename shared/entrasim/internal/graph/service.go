@@ -16,6 +16,7 @@ import (
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/limit"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/policy"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/subscription"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/weather"
 )
@@ -34,6 +35,7 @@ type Application struct {
 // Config describes a service. Every field is needed unless it says otherwise.
 type Config struct {
 	Directories   map[string]*directory.Directory // by tenant id
+	Policies      map[string]*policy.Policies     // by tenant id
 	Extensions    *directory.Extensions
 	Application   Application
 	Subscriptions *subscription.Registry
