@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -232,6 +233,78 @@ func TestOneEndpointDoesNotWaitForAnother(t *testing.T) {
 	w.subscribe("contoso", good.URL, map[string]any{"changeType": "updated,deleted"})
 	w.join("contoso", "adele")
 	good.next(t, 1)
+}
+
+// troubled is an endpoint that answers the handshake, and 503 to everything else until it is well.
+func troubled(t *testing.T, good *endpoint) (server *httptest.Server, attempts chan struct{}) {
+	attempts = make(chan struct{}, 1000)
+	server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("validationToken") {
+			good.ServeHTTP(rw, r)
+			return
+		}
+		attempts <- struct{}{}
+		rw.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(server.Close)
+	return server, attempts
+}
+
+func TestPendingNotificationsFollowTheirSubscription(t *testing.T) {
+	w, good := newWorld(t, entrasim.Options{Notify: entrasim.Notify{Backoff: 20 * time.Millisecond}}), newEndpoint(t)
+	bad, attempts := troubled(t, good)
+	id := w.subscribe("contoso", bad.URL, nil).id()
+	user := w.join("contoso", "adele")
+	<-attempts
+	w.must(http.StatusOK, "contoso", "PATCH", "/subscriptions/"+id, map[string]any{"notificationUrl": good.URL})
+	if i := good.next(t, 1)[0]; i.ResourceData.ID != user {
+		t.Errorf("at the new address came %+v", i)
+	}
+}
+
+func TestPendingNotificationsEndWithTheirSubscription(t *testing.T) {
+	w, good := newWorld(t, entrasim.Options{Notify: entrasim.Notify{Backoff: 20 * time.Millisecond}}), newEndpoint(t)
+	bad, attempts := troubled(t, good)
+	id := w.subscribe("contoso", bad.URL, nil).id()
+	w.join("contoso", "adele")
+	<-attempts
+	w.must(http.StatusNoContent, "contoso", "DELETE", "/subscriptions/"+id, nil)
+	for quiet := false; !quiet; {
+		select {
+		case <-attempts: // what was on its way
+		case <-time.After(200 * time.Millisecond):
+			quiet = true
+		}
+	}
+}
+
+func TestFreshNotificationsDoNotWaitForOnesThatFailed(t *testing.T) {
+	w, good := newWorld(t, entrasim.Options{Notify: entrasim.Notify{Backoff: time.Millisecond}}), newEndpoint(t)
+	release, hanging := make(chan struct{}), make(chan struct{}, 100)
+	var deliveries atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch n := deliveries.Add(1); {
+		case r.URL.Query().Has("validationToken"):
+			deliveries.Store(0)
+			good.ServeHTTP(rw, r)
+		case n == 1: // fails, and is tried again
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		case n == 2: // the second attempt hangs
+			hanging <- struct{}{}
+			<-release
+		default:
+			good.ServeHTTP(rw, r)
+		}
+	}))
+	defer server.Close()
+	defer close(release)
+	w.subscribe("contoso", server.URL, nil)
+	w.join("contoso", "adele")
+	<-hanging
+	user := w.join("contoso", "bob")
+	if i := good.next(t, 1)[0]; i.ResourceData.ID != user {
+		t.Errorf("got %+v", i)
+	}
 }
 
 func TestDuplicatedAndReordered(t *testing.T) {

@@ -17,16 +17,16 @@ type delivery struct {
 // lane delivers to one endpoint, one request at a time: whatever is due goes together. It lives as long as it has
 // something to deliver.
 type lane struct {
+	way
 	notifier *Notifier
-	endpoint string
 	wake     chan struct{} // holds one token when pending grew
 
 	mu      sync.Mutex
 	pending []delivery
 }
 
-func newLane(n *Notifier, endpoint string) *lane {
-	return &lane{notifier: n, endpoint: endpoint, wake: make(chan struct{}, 1)}
+func newLane(n *Notifier, w way) *lane {
+	return &lane{way: w, notifier: n, wake: make(chan struct{}, 1)}
 }
 
 func (l *lane) push(deliveries ...delivery) {
@@ -50,7 +50,9 @@ func (l *lane) run() {
 	for l.notifier.ctx.Err() == nil {
 		batch, pause := l.take(time.Now())
 		if len(batch) > 0 {
-			l.deliver(batch)
+			if batch = l.present(batch); len(batch) > 0 {
+				l.deliver(batch)
+			}
 			continue
 		}
 		if l.notifier.retire(l) {
@@ -66,16 +68,32 @@ func (l *lane) run() {
 	}
 }
 
-// take removes a batch of what is due, or says how long nothing will be. First attempts and retries do not mix, because
-// they have different deadlines and a fresh notification should not share the fate of one that failed before.
+// present drops what belongs to subscriptions that are gone, and passes on what belongs to ones that moved.
+func (l *lane) present(batch []delivery) []delivery {
+	if l.notifier.where == nil {
+		return batch
+	}
+	kept := batch[:0]
+	for _, d := range batch {
+		switch endpoint, is := l.notifier.where(d.item.SubscriptionID); {
+		case !is:
+		case endpoint != l.endpoint:
+			l.notifier.send(way{endpoint, l.again}, d)
+		default:
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
+// take removes a batch of what is due, or says how long nothing will be.
 func (l *lane) take(now time.Time) (batch []delivery, pause time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	slices.SortStableFunc(l.pending, func(a, b delivery) int { return a.due.Compare(b.due) })
 	rest := l.pending[:0]
 	for _, d := range l.pending {
-		fits := len(batch) < l.notifier.MaxBatch && !d.due.After(now)
-		if fits && (len(batch) == 0 || (d.attempts == 0) == (batch[0].attempts == 0)) {
+		if len(batch) < l.notifier.MaxBatch && !d.due.After(now) {
 			batch = append(batch, d)
 		} else {
 			rest = append(rest, d)
@@ -122,5 +140,5 @@ func (l *lane) retry(batch []delivery) {
 		d.due = now.Add(pause)
 		kept = append(kept, d)
 	}
-	l.push(kept...)
+	l.notifier.send(way{l.endpoint, true}, kept...)
 }

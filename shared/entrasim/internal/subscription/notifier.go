@@ -60,9 +60,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Notifier delivers notifications in the background: one lane per busy endpoint, so that none waits for another.
+// Notifier delivers notifications in the background: one lane per busy endpoint for first attempts and one for later ones, so
+// that none waits for another endpoint, and nothing fresh for what failed before.
 type Notifier struct {
 	Options
+	// where is the present endpoint of a subscription, and whether it is there at all; nil: it stays where it was.
+	where  func(subscriptionID string) (endpoint string, is bool)
 	now    func() time.Time
 	logger *slog.Logger
 	client *http.Client
@@ -72,7 +75,13 @@ type Notifier struct {
 
 	mu    sync.Mutex
 	rand  *rand.Rand
-	lanes map[string]*lane
+	lanes map[way]*lane
+}
+
+// way is what a lane is for.
+type way struct {
+	endpoint string
+	again    bool // later attempts
 }
 
 // NewNotifier returns a running notifier. now is the clock of the four hours after which a delivery is given up; seed decides
@@ -91,7 +100,7 @@ func NewNotifier(o Options, now func() time.Time, seed uint64, logger *slog.Logg
 		ctx:   ctx,
 		stop:  stop,
 		rand:  rand.New(rand.NewPCG(seed, seed)),
-		lanes: map[string]*lane{},
+		lanes: map[way]*lane{},
 	}
 }
 
@@ -107,22 +116,37 @@ func (n *Notifier) Close() {
 func (n *Notifier) enqueue(endpoint string, item notification) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.ctx.Err() != nil {
-		return
-	}
-	l := n.lanes[endpoint]
-	if l == nil {
-		l = newLane(n, endpoint)
-		n.lanes[endpoint] = l
-		n.wg.Go(l.run)
-	}
 	copies := 1
 	if n.Duplicate {
 		copies = 2
 	}
 	for range copies {
-		l.push(delivery{item: item, due: time.Now().Add(n.hold())})
+		n.push(way{endpoint: endpoint}, delivery{item: item, due: time.Now().Add(n.hold())})
 	}
+}
+
+// send hands deliveries to their lane.
+func (n *Notifier) send(w way, deliveries ...delivery) {
+	if len(deliveries) == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.push(w, deliveries...)
+}
+
+// push hands deliveries to their lane, which begins with the first of them. n is locked.
+func (n *Notifier) push(w way, deliveries ...delivery) {
+	if n.ctx.Err() != nil {
+		return
+	}
+	l := n.lanes[w]
+	if l == nil {
+		l = newLane(n, w)
+		n.lanes[w] = l
+		n.wg.Go(l.run)
+	}
+	l.push(deliveries...)
 }
 
 // retire ends a lane with nothing to deliver, and tells whether it did.
@@ -132,7 +156,7 @@ func (n *Notifier) retire(l *lane) bool {
 	if !l.idle() {
 		return false
 	}
-	delete(n.lanes, l.endpoint)
+	delete(n.lanes, l.way)
 	return true
 }
 

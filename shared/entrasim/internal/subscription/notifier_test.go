@@ -128,10 +128,10 @@ func TestCloseEndsADeliveryThatHangs(t *testing.T) {
 }
 
 func TestWhatIsPendingGoesTogether(t *testing.T) {
-	l := newLane(&Notifier{Options: Options{MaxBatch: 3}.withDefaults()}, "")
+	l := newLane(&Notifier{Options: Options{MaxBatch: 3}.withDefaults()}, way{})
 	now := time.Now()
 	for _, d := range []delivery{
-		{due: now, attempts: 1}, {due: now.Add(-2 * time.Second)}, {due: now.Add(-time.Second)}, {due: now.Add(time.Second)}, {due: now}, {due: now},
+		{due: now}, {due: now.Add(-2 * time.Second)}, {due: now.Add(-time.Second)}, {due: now.Add(time.Second)}, {due: now}, {due: now},
 	} {
 		l.push(d)
 	}
@@ -146,8 +146,8 @@ func TestWhatIsPendingGoesTogether(t *testing.T) {
 		}
 		sizes = append(sizes, len(batch))
 	}
-	if want := []int{3, 1, 1}; !slices.Equal(sizes, want) {
-		t.Errorf("batches of %v, want %v: three at most, and the retry on its own", sizes, want)
+	if want := []int{3, 2}; !slices.Equal(sizes, want) {
+		t.Errorf("batches of %v, want %v: three at most", sizes, want)
 	}
 }
 

@@ -26,7 +26,22 @@ type Registry struct {
 
 // NewRegistry returns an empty registry that validates endpoints with, and delivers through, the given notifier.
 func NewRegistry(now func() time.Time, n *Notifier) *Registry {
-	return &Registry{now: now, notifier: n, handshake: handshake{client: n.client, timeout: n.HandshakeTimeout}}
+	r := &Registry{now: now, notifier: n, handshake: handshake{client: n.client, timeout: n.HandshakeTimeout}}
+	n.where = r.where
+	return r
+}
+
+// where is the endpoint of a subscription, if it is there.
+func (r *Registry) where(id string) (endpoint string, is bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expire()
+	for _, s := range r.subs {
+		if s.ID == id {
+			return s.NotificationURL, true
+		}
+	}
+	return "", false
 }
 
 // Create validates the endpoints of a subscription and adds it. It takes as long as they do, 10 s at most each.
