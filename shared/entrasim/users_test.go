@@ -309,6 +309,9 @@ func TestFilterUsers(t *testing.T) {
 		"accountEnabled eq false or mailNickname eq 'o.neil'":                                                               "adele o.neil",
 		"accountEnabled eq true and (mailNickname eq 'o.neil' or userType eq 'Guest')":                                      "o.neil guest_fabrikam.com#EXT#",
 		"identities/any(i:i/issuerAssignedId eq 'adele@contoso.onmicrosoft.com' and i/issuer eq 'contoso.onmicrosoft.com')": "adele",
+		"startswith(displayName,'user O')":                                                                                  "o.neil",
+		"mailNickname in ('adele', 'o.neil') and surname eq null":                                                           "o.neil",
+		"proxyAddresses/any(p:startswith(p,'smtp:guest@'))":                                                                 "guest_fabrikam.com#EXT#",
 		"externalUserState eq 'Accepted'":                                                                                   "",
 	} {
 		r := w.must(http.StatusOK, "contoso", "GET", "/users"+query("$select", "mailNickname", "$filter", filter), nil)
@@ -318,7 +321,7 @@ func TestFilterUsers(t *testing.T) {
 	}
 	eventual := http.Header{"ConsistencyLevel": {"eventual"}}
 	for _, advanced := range []string{
-		"companyName eq 'contoso'", "onPremisesExtensionAttributes/extensionAttribute3 eq 'link'",
+		"companyName eq 'contoso'", "endswith(mail,'adele@CONTOSO.example.com')", "surname ne null and not startswith(surname,'x')", "onPremisesExtensionAttributes/extensionAttribute3 eq 'link'",
 	} {
 		path := "/users" + query("$select", "mailNickname", "$filter", advanced)
 		w.refused(http.StatusBadRequest, "Request_UnsupportedQuery", "contoso", "GET", path, nil)
@@ -340,7 +343,11 @@ func TestFilterUsers(t *testing.T) {
 		"identities/any(i:i/issuer eq 'a')":      {400, "Request_UnsupportedQuery"},
 		"otherMails/any(x:y eq 'a')":             {400, "Request_BadRequest"},
 		"mail ne 'a'":                            {400, "Request_UnsupportedQuery"},
-		"startswith(mail,'a')":                   {501, "NotImplemented"},
+		"not(mail eq 'a')":                       {400, "Request_UnsupportedQuery"},
+		"endswith(mail,'a')":                     {400, "Request_UnsupportedQuery"},
+		"startswith(officeLocation,'a')":         {400, "Request_UnsupportedQuery"},
+		"startswith(accountEnabled,'a')":         {400, "Request_UnsupportedQuery"},
+		"contains(mail,'a')":                     {501, "NotImplemented"},
 		"manager/id eq 'a'":                      {501, "NotImplemented"},
 		"assignedLicenses/any(x:x/skuId eq 'a')": {501, "NotImplemented"},
 		"onPremisesExtensionAttributes/x eq 'a'": {400, "Request_UnsupportedQuery"},

@@ -68,6 +68,10 @@ func (d *Directory) Filter(e filter.Expr, advanced bool) (func(User) bool, error
 		return d.both(e.Left, e.Right, advanced, func(l, r bool) bool { return l && r })
 	case *filter.Or:
 		return d.both(e.Left, e.Right, advanced, func(l, r bool) bool { return l || r })
+	case *filter.Not:
+		return d.not(e, advanced)
+	case *filter.Affix:
+		return d.affix(e, advanced)
 	case *filter.Equal:
 		return d.equal(e, advanced)
 	case *filter.Any:
@@ -86,6 +90,42 @@ func (d *Directory) both(left, right filter.Expr, advanced bool, join func(l, r 
 		return nil, err
 	}
 	return func(u User) bool { return join(l(u), r(u)) }, nil
+}
+
+// not takes an advanced query.
+func (d *Directory) not(e *filter.Not, advanced bool) (func(User) bool, error) {
+	operand, err := d.Filter(e.Operand, advanced)
+	switch {
+	case err != nil:
+		return nil, err
+	case !advanced:
+		return nil, unsupportedFilter()
+	}
+	return func(u User) bool { return !operand(u) }, nil
+}
+
+// endsKnown are the properties of which the directory knows the ends, in an advanced query.
+var endsKnown = []string{"mail", "userPrincipalName"}
+
+func (d *Directory) affix(e *filter.Affix, advanced bool) (func(User) bool, error) {
+	p, err := d.indexed(e.Path[0], advanced)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.Kind != Text || p.Name == "id", e.End && (!advanced || !slices.Contains(endsKnown, p.Name)):
+		return nil, unsupportedFilter()
+	case len(e.Path) > 1:
+		return nil, invalidProperty(strings.Join(e.Path, "/"))
+	}
+	return func(u User) bool { return has(u.text(p.Name), e) }, nil
+}
+
+func has(text string, e *filter.Affix) bool {
+	text, affix := strings.ToLower(text), strings.ToLower(e.Value)
+	if e.End {
+		return strings.HasSuffix(text, affix)
+	}
+	return strings.HasPrefix(text, affix)
 }
 
 func (d *Directory) equal(e *filter.Equal, advanced bool) (func(User) bool, error) {
@@ -138,8 +178,13 @@ func (d *Directory) any(e *filter.Any, advanced bool) (func(User) bool, error) {
 	return nil, unsupportedFilter()
 }
 
-// anyText matches `otherMails/any(x:x eq 'a')` and alternatives of it.
+// anyText matches `otherMails/any(x:x eq 'a')` and alternatives of it, or `proxyAddresses/any(x:startswith(x,'smtp:'))`.
 func anyText(p *Property, e *filter.Any) (func(User) bool, error) {
+	if start, is := e.Body.(*filter.Affix); is && !start.End && len(start.Path) == 1 && start.Path[0] == e.Var {
+		return func(u User) bool {
+			return slices.ContainsFunc(u.texts(p.Name), func(text string) bool { return has(text, start) })
+		}, nil
+	}
 	wanted, err := alternatives(e.Body, e.Var)
 	if err != nil {
 		return nil, err

@@ -10,8 +10,13 @@ const maxDepth = 50
 
 // Words of OData that a directory understands and this package does not, so that they are named instead of misread.
 var (
-	otherOperators = []string{"ne", "gt", "ge", "lt", "le", "in", "has"}
-	otherFunctions = []string{"not", "all", "startswith", "endswith", "contains", "length", "tolower", "toupper"}
+	otherOperators = []string{"gt", "ge", "lt", "le", "has"}
+	otherFunctions = []string{"all", "contains", "length", "tolower", "toupper"}
+)
+
+const (
+	startswith = "startswith"
+	endswith   = "endswith"
 )
 
 // Parse reads one expression. Keywords are case-insensitive; strings are in single quotes, doubled to escape.
@@ -67,21 +72,44 @@ func (p *parser) term(depth int) (Expr, error) {
 		}
 		return e, p.expect(')')
 	}
+	if p.keyword("not") {
+		e, err := p.term(depth + 1)
+		return &Not{e}, err
+	}
 	path, err := p.path()
 	if err != nil {
 		return nil, err
 	}
 	last := path[len(path)-1]
 	if p.symbol('(') {
+		if name := strings.ToLower(last); len(path) == 1 && (name == startswith || name == endswith) {
+			return p.affix(name == endswith)
+		}
 		if len(path) < 2 || !strings.EqualFold(last, "any") {
 			return nil, p.unknownFunction(last)
 		}
 		return p.any(path[:len(path)-1], depth)
 	}
-	if strings.EqualFold(path[0], "not") {
-		return nil, &UnsupportedError{Name: "not"}
+	return p.compare(path)
+}
+
+func (p *parser) affix(end bool) (Expr, error) {
+	path, err := p.path()
+	if err != nil {
+		return nil, err
 	}
-	return p.equal(path)
+	if err := p.expect(','); err != nil {
+		return nil, err
+	}
+	value, err := p.literal()
+	if err != nil {
+		return nil, err
+	}
+	text, isText := value.(string)
+	if !isText {
+		return nil, p.fail("expected a quoted string")
+	}
+	return &Affix{path, text, end}, p.expect(')')
 }
 
 func (p *parser) any(path []string, depth int) (Expr, error) {
@@ -99,7 +127,8 @@ func (p *parser) any(path []string, depth int) (Expr, error) {
 	return &Any{Path: path, Var: variable, Body: body}, p.expect(')')
 }
 
-func (p *parser) equal(path []string) (Expr, error) {
+// compare reads what follows a path: an operator and its value or values.
+func (p *parser) compare(path []string) (Expr, error) {
 	start := p.pos
 	operator, err := p.name()
 	switch {
@@ -107,15 +136,44 @@ func (p *parser) equal(path []string) (Expr, error) {
 		return nil, p.fail("expected an operator")
 	case slices.Contains(otherOperators, strings.ToLower(operator)):
 		return nil, &UnsupportedError{Name: strings.ToLower(operator)}
-	case !strings.EqualFold(operator, "eq"):
-		p.pos = start
-		return nil, p.fail("unknown operator")
 	}
+	switch strings.ToLower(operator) {
+	case "eq":
+		return p.equal(path)
+	case "ne":
+		e, err := p.equal(path)
+		return &Not{e}, err
+	case "in":
+		return p.in(path)
+	}
+	p.pos = start
+	return nil, p.fail("unknown operator")
+}
+
+func (p *parser) equal(path []string) (Expr, error) {
 	value, err := p.literal()
 	if err != nil {
 		return nil, err
 	}
 	return &Equal{Path: path, Value: value}, nil
+}
+
+// in reads a list of values.
+func (p *parser) in(path []string) (Expr, error) {
+	if err := p.expect('('); err != nil {
+		return nil, err
+	}
+	e, err := p.equal(path)
+	for err == nil && p.symbol(',') {
+		var one Expr
+		if one, err = p.equal(path); err == nil {
+			e = &Or{e, one}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, p.expect(')')
 }
 
 func (p *parser) literal() (any, error) {

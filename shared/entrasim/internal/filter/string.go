@@ -17,6 +17,16 @@ func (e *Or) String() string {
 
 func (e *Equal) String() string { return strings.Join(e.Path, "/") + " eq " + literal(e.Value) }
 
+func (e *Not) String() string { return "not (" + e.Operand.String() + ")" }
+
+func (e *Affix) String() string {
+	name := startswith
+	if e.End {
+		name = endswith
+	}
+	return name + "(" + strings.Join(e.Path, "/") + "," + literal(e.Value) + ")"
+}
+
 func (e *Any) String() string {
 	return fmt.Sprintf("%s/any(%s:%s)", strings.Join(e.Path, "/"), e.Var, e.Body)
 }

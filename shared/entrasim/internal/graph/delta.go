@@ -137,7 +137,7 @@ func (s *Service) oldToken(c *call, text string) (t deltaToken, err error) {
 
 // followed are the ids of a filter of the form id eq '…' or id eq '…'.
 func followed(text string) ([]string, error) {
-	e, err := parseFilter(text, false)
+	e, err := parseFilter(text)
 	if err != nil {
 		return nil, err
 	}

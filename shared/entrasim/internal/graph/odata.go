@@ -59,7 +59,7 @@ func (o *options) set(name, value string) (err error) {
 	case "select":
 		o.selected = strings.Split(value, ",")
 	case "filter":
-		o.filter, err = parseFilter(value, o.advanced)
+		o.filter, err = parseFilter(value)
 	case "top":
 		if o.top, err = strconv.Atoi(value); err != nil || o.top < 1 || o.top > maxPage {
 			return fault.BadRequest("Invalid page size specified: '%s'. Must be between 1 and %d inclusive.", value, maxPage)
@@ -72,14 +72,12 @@ func (o *options) set(name, value string) (err error) {
 	return err
 }
 
-func parseFilter(text string, advanced bool) (filter.Expr, error) {
+func parseFilter(text string) (filter.Expr, error) {
 	e, err := filter.Parse(text)
 	syntax, unsupported := new(filter.SyntaxError), new(filter.UnsupportedError)
 	switch {
 	case errors.As(err, &syntax):
 		return nil, badRequest("Invalid filter clause: " + err.Error() + ".")
-	case errors.As(err, &unsupported) && !advanced && slices.Contains([]string{"ne", "not", "endswith"}, unsupported.Name):
-		return nil, fault.UnsupportedQuery("Unsupported Query.")
 	case err != nil:
 		return nil, fault.NotModelled("%s in $filter", unsupported.Name)
 	}
