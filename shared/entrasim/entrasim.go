@@ -3,8 +3,8 @@
 // gets to see, without a cloud: unmodified client libraries work against it.
 //
 // What it answers follows the documented shapes and rules. What it does not model, it says: 501 with the method and the path,
-// and a line in the log at error level. Not modelled: changes of groups, app roles, identity synchronization, lifecycle
-// notifications, replication lag, $expand and $orderby, comparisons of dates.
+// and a line in the log at error level. Not modelled: changes of groups, identity synchronization, lifecycle notifications,
+// replication lag, $expand and $orderby, comparisons of dates.
 //
 // It can be hostile as the real thing is: refuse and fail requests, cut connections before and after they took effect, hold
 // the application to the documented limits. See Options.Hostile.
@@ -45,8 +45,16 @@ type Tenant struct {
 	Domain string
 	// Roles are the application permissions granted to the application here; nil: DefaultRoles.
 	Roles []string
+	// Apps are applications that people of the tenant can be assigned to.
+	Apps []EnterpriseApp
 	// NoConsent leaves the application unknown here, so that no token can be had.
 	NoConsent bool
+}
+
+// EnterpriseApp is an application in a tenant. Its ids follow from the names of both.
+type EnterpriseApp struct {
+	Name  string
+	Roles []string // values of its app roles; none: there is only the default access
 }
 
 // InitialDomain is the onmicrosoft.com domain the tenant was born with.

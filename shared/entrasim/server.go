@@ -88,6 +88,9 @@ func (s *Server) assemble() (http.Handler, error) {
 	for _, t := range o.Tenants {
 		s.policies[t.ID] = policy.New()
 		s.directories[t.ID] = s.directory(t, extensions, registry)
+		for _, app := range t.Apps {
+			s.directories[t.ID].AddServicePrincipal(app.in(t))
+		}
 	}
 	if o.AutoRedeem {
 		if err := s.trustEachOther(); err != nil {
@@ -142,6 +145,15 @@ func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry 
 		Admits:     func(domain string) bool { return s.policies[t.ID].AdmitsGuests(s.owner(domain)) },
 		Invite:     directory.InvitePolicy(o.Invitations),
 	})
+}
+
+// in is the application as the tenant sees it.
+func (a EnterpriseApp) in(t Tenant) directory.ServicePrincipal {
+	p := directory.ServicePrincipal{ID: derivedID("service principal " + t.ID + " " + a.Name), AppID: derivedID("application " + a.Name), DisplayName: a.Name}
+	for _, role := range a.Roles {
+		p.Roles = append(p.Roles, directory.AppRole{ID: derivedID("app role " + a.Name + " " + role), Value: role})
+	}
+	return p
 }
 
 // owner is the id of the simulated tenant that a domain belongs to, "" for any other domain.

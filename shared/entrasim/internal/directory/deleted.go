@@ -105,6 +105,7 @@ func (d *Directory) purge(r *record) {
 	for _, g := range d.groups.groups {
 		delete(g.members, r.id())
 	}
+	d.unassignAll(r.id())
 	d.emit(r, true)
 }
 

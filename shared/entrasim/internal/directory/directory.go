@@ -57,6 +57,7 @@ type Directory struct {
 	unique  map[key]*record    // the same records, by what no two of them may share
 	deleted map[string]*record // by id
 	groups
+	apps
 	tracker
 }
 

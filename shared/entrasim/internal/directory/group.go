@@ -172,6 +172,7 @@ func (d *Directory) DeleteGroup(id string) error {
 		return err
 	}
 	delete(d.groups.groups, g.id())
+	d.unassignAll(g.id())
 	for _, other := range d.groups.groups {
 		delete(other.members, g.id())
 	}

@@ -32,6 +32,9 @@ var (
 	readApps         = append(permissions{"Application.Read.All", "Directory.Read.All"}, writeApps...)
 	writeApps        = permissions{"Application.ReadWrite.OwnedBy", "Application.ReadWrite.All", "Directory.ReadWrite.All"}
 	perProperty      = permissions(nil) // decided by the handler
+	assignRoles      = permissions{"AppRoleAssignment.ReadWrite.All"}
+	readAssignments  = append(permissions{"Application.Read.All", "Directory.Read.All"}, assignRoles...)
+	readPrincipals   = append(permissions{"Application.ReadWrite.OwnedBy", "Application.ReadWrite.All"}, readAssignments...)
 	readPolicies     = permissions{"Policy.Read.All", "Policy.ReadWrite.CrossTenantAccess"}
 	writeCrossTenant = permissions{"Policy.ReadWrite.CrossTenantAccess"}
 	ownResource      = permissions(nil) // an application may always look after its own subscriptions
@@ -95,6 +98,15 @@ var routes = []route{
 	{"GET", "/applications/{id}", readApps, (*Service).getApplication},
 	{"GET", "/applications/{id}/extensionProperties", readApps, (*Service).listExtensions},
 	{"POST", "/applications/{id}/extensionProperties", writeApps, (*Service).createExtension},
+
+	{"GET", "/servicePrincipals", readPrincipals, (*Service).listPrincipals},
+	{"GET", "/servicePrincipals/{id}", readPrincipals, (*Service).getPrincipal},
+	{"GET", "/servicePrincipals/{id}/appRoleAssignedTo", readAssignments, (*Service).listAssignments},
+	{"POST", "/servicePrincipals/{id}/appRoleAssignedTo", assignRoles, (*Service).assign},
+	{"DELETE", "/servicePrincipals/{id}/appRoleAssignedTo/{assignment}", assignRoles, (*Service).unassign},
+	{"GET", "/users/{user}/appRoleAssignments", readAssignments, (*Service).listAssignments},
+	{"POST", "/users/{user}/appRoleAssignments", assignRoles, (*Service).assign},
+	{"DELETE", "/users/{user}/appRoleAssignments/{assignment}", assignRoles, (*Service).unassign},
 
 	{"GET", "/policies/crossTenantAccessPolicy", readPolicies, (*Service).getCrossTenant},
 	{"GET", "/policies/crossTenantAccessPolicy/default", readPolicies, (*Service).getDefaultPolicy},
