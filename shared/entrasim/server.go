@@ -85,19 +85,9 @@ func (s *Server) assemble() (http.Handler, error) {
 		Transport:     o.Notify.Transport,
 	}, o.Now, o.Seed, o.Logger)
 	registry := subscription.NewRegistry(o.Now, s.notifier)
-	for _, t := range o.Tenants {
-		s.policies[t.ID] = policy.New()
-		s.directories[t.ID] = s.directory(t, extensions, registry)
-		for _, app := range t.Apps {
-			s.directories[t.ID].AddServicePrincipal(app.in(t))
-		}
+	if err := s.found(extensions, registry); err != nil {
+		return nil, err
 	}
-	if o.AutoRedeem {
-		if err := s.trustEachOther(); err != nil {
-			return nil, fmt.Errorf("set cross-tenant access policies: %w", err)
-		}
-	}
-
 	s.forecast = weather.New(o.Weather, o.Seed)
 	var meter *limit.Meter
 	if o.Limits {
@@ -130,6 +120,24 @@ func (s *Server) assemble() (http.Handler, error) {
 		}
 		authority.ServeHTTP(w, r)
 	}), nil
+}
+
+// found makes the tenants with what they have from the start.
+func (s *Server) found(extensions *directory.Extensions, registry *subscription.Registry) error {
+	for _, t := range s.options.Tenants {
+		s.policies[t.ID] = policy.New()
+		s.directories[t.ID] = s.directory(t, extensions, registry)
+		for _, app := range t.Apps {
+			s.directories[t.ID].AddServicePrincipal(app.in(t))
+		}
+	}
+	if !s.options.AutoRedeem {
+		return nil
+	}
+	if err := s.trustEachOther(); err != nil {
+		return fmt.Errorf("set cross-tenant access policies: %w", err)
+	}
+	return nil
 }
 
 func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry *subscription.Registry) *directory.Directory {
