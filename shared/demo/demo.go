@@ -94,7 +94,7 @@ func start(ctx context.Context, world *World, dir string, watch *watcher, log *s
 		defer done()
 		return errors.Join(<-ended, program.Close(closing))
 	}
-	if err := watched(ctx, program, c.Topology.Sources()); err != nil {
+	if err := watched(ctx, program, c.Topology.Sources(), world.patience); err != nil {
 		return nil, errors.Join(err, stop())
 	}
 	return stop, nil
@@ -122,7 +122,7 @@ func (w *World) config(dir string) (*config.Config, error) {
 }
 
 // watched waits until every source has its subscription.
-func watched(ctx context.Context, program *app.App, sources []tenant.Tenant) error {
+func watched(ctx context.Context, program *app.App, sources []tenant.Tenant, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, source := range sources {

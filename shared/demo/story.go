@@ -24,8 +24,12 @@ const (
 // atOnce is how many things happen in the source tenants at the same time.
 const atOnce = 4
 
-// patience bounds the wait for the target after each chapter.
-const patience = 30 * time.Second
+// How long to wait for the target after each chapter. What fails in bad weather is tried again after two seconds, and after
+// twice as long each time: some who are out of luck need a minute.
+const (
+	patience        = 30 * time.Second
+	hostilePatience = 4 * time.Minute
+)
 
 // person is somebody of the story, with what the source tenant says of them.
 type person struct {
@@ -174,7 +178,7 @@ func (s *story) comeBack(ctx context.Context) error {
 
 // settle waits until the target is as it must be; ErrWrong when it is not in time.
 func (s *story) settle(parent context.Context) error {
-	ctx, cancel := context.WithTimeout(parent, patience)
+	ctx, cancel := context.WithTimeout(parent, s.world.patience)
 	defer cancel()
 	for {
 		s.wrong = check(s.people, s.world.Graph.Users(Contoso.ID))
@@ -186,7 +190,7 @@ func (s *story) settle(parent context.Context) error {
 			if err := parent.Err(); err != nil {
 				return err
 			}
-			return fmt.Errorf("%w: %d things are wrong after %s", ErrWrong, len(s.wrong), patience)
+			return fmt.Errorf("%w: %d things are wrong after %s", ErrWrong, len(s.wrong), s.world.patience)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

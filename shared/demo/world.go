@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/tenantsync/tenantsync/shared/config"
 	"github.com/tenantsync/tenantsync/shared/entrasim"
@@ -49,11 +50,13 @@ type World struct {
 	Graph  *entrasim.Server
 	bus    *standalone.Bus
 	secret string
+	// patience is how long a chapter of the story may take to become true.
+	patience time.Duration
 }
 
 // Open starts the world.
 func Open(o WorldOptions) (*World, error) {
-	w := &World{secret: rand.Text()}
+	w := &World{secret: rand.Text(), patience: patience}
 	options := entrasim.Options{
 		Tenants:    tenants(Mexico, US, Contoso),
 		App:        entrasim.App{ID: appID, ObjectID: appObjectID, Secret: w.secret, ExtensionProperties: []string{linkExtension}, HomeTenant: Contoso.ID},
@@ -62,6 +65,7 @@ func Open(o WorldOptions) (*World, error) {
 	}
 	if o.Hostile {
 		options = options.Hostile()
+		w.patience = hostilePatience
 	}
 	var err error
 	if w.Graph, err = entrasim.New(options); err != nil {
