@@ -116,15 +116,15 @@ func TestACommitTellsWhatBecameOfIt(t *testing.T) {
 			if commit.Done() {
 				t.Error("done before it is written")
 			}
-			var order []string // the goroutine that writes appends to it, until Wait has an answer
-			for i := range 3 {
-				commit.Then(func(err error) { order = append(order, fmt.Sprint(i, errors.Is(err, c.want))) })
+			told := make(chan string, 3)
+			for i := range cap(told) {
+				commit.Then(func(err error) { told <- fmt.Sprint(i, errors.Is(err, c.want)) })
 			}
 			c.end(s, free)
-			if err := commit.Wait(); !errors.Is(err, c.want) {
+			if err := commit.Wait(); !errors.Is(err, c.want) { // it may have its answer before the others
 				t.Errorf("waited for %v, want %v", err, c.want)
 			}
-			if want := []string{"0 true", "1 true", "2 true"}; !slices.Equal(order, want) {
+			if order, want := []string{<-told, <-told, <-told}, []string{"0 true", "1 true", "2 true"}; !slices.Equal(order, want) {
 				t.Errorf("told %v, want %v", order, want)
 			}
 			if commit.Done() != (c.want == nil) {
