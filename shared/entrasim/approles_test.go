@@ -2,6 +2,7 @@ package entrasim_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,7 +86,7 @@ func TestAnAssignmentThatMakesNoSense(t *testing.T) {
 	}{
 		"a role of another application":   {"/servicePrincipals/" + wiki + "/appRoleAssignedTo", user, wiki, roles["Reader"], 400},
 		"no role where there are some":    {"/servicePrincipals/" + payroll + "/appRoleAssignedTo", user, payroll, defaultAccess, 400},
-		"nobody":                          {"/servicePrincipals/" + payroll + "/appRoleAssignedTo", wiki, payroll, roles["Reader"], 404},
+		"nobody":                          {"/servicePrincipals/" + payroll + "/appRoleAssignedTo", anyID, payroll, roles["Reader"], 404},
 		"another application in the body": {"/servicePrincipals/" + wiki + "/appRoleAssignedTo", user, payroll, roles["Reader"], 400},
 		"another user in the body":        {"/users/" + user + "/appRoleAssignments", other, payroll, roles["Reader"], 400},
 		"an application nobody knows":     {"/servicePrincipals/" + user + "/appRoleAssignedTo", user, user, defaultAccess, 404},
@@ -103,4 +104,69 @@ func TestAssigningTakesItsPermission(t *testing.T) {
 	wiki, _ := w.app("wiki")
 	w.must(403, "contoso", "POST", "/servicePrincipals/"+wiki+"/appRoleAssignedTo", map[string]any{})
 	w.must(200, "contoso", "GET", "/servicePrincipals/"+wiki+"/appRoleAssignedTo", nil)
+}
+
+// Both paths lead to the same assignments, for groups and from applications, too.
+func TestAssignmentsAreListedOnPagesAndByFilter(t *testing.T) {
+	w := appWorld(t)
+	payroll, roles := w.app("payroll")
+	group := w.group("g")
+	at := "/servicePrincipals/" + payroll + "/appRoleAssignedTo"
+	w.must(201, "contoso", "POST", "/groups/"+group+"/appRoleAssignments", map[string]any{"principalId": group, "resourceId": payroll, "appRoleId": roles["Reader"]})
+	users := []string{w.join("contoso", "a"), w.join("contoso", "b"), w.join("contoso", "c")}
+	for _, user := range users { // one right after the other
+		w.must(201, "contoso", "POST", at, map[string]any{"principalId": user, "resourceId": payroll, "appRoleId": strings.ToUpper(roles["Reader"])})
+	}
+	var who []string
+	for next := at + "?$top=2"; next != ""; {
+		r := w.must(200, "contoso", "GET", strings.TrimPrefix(next, w.URL()+"/v1.0"), nil)
+		who = append(who, told(r.values(), "principalDisplayName")...)
+		next, _ = r.body["@odata.nextLink"].(string)
+	}
+	if !slices.Equal(who, []string{"g", "User a", "User b", "User c"}) {
+		t.Errorf("the pages hold %v", who)
+	}
+	if got := w.must(200, "contoso", "GET", at+query("$filter", "principalId eq '"+group+"'"), nil).values(); len(got) != 1 || got[0]["principalType"] != "Group" {
+		t.Errorf("of the group there is %v", got)
+	}
+	w.must(501, "contoso", "GET", at+query("$filter", "principalType eq 'Group'"), nil)
+	w.must(204, "contoso", "DELETE", "/groups/"+group, nil)
+	if got := len(w.must(200, "contoso", "GET", at, nil).values()); got != 3 {
+		t.Errorf("without the group there are %d", got)
+	}
+}
+
+// What an application may do is a role of Microsoft Graph that it is assigned to: the concept page on permissions.
+func TestThePermissionsOfTheApplicationAreAssignments(t *testing.T) {
+	w := appWorld(t)
+	graph := w.must(200, "contoso", "GET", "/servicePrincipals(appId='00000003-0000-0000-c000-000000000000')", nil)
+	own := w.must(200, "contoso", "GET", "/servicePrincipals(appId='"+w.App().ID+"')?$select=id,displayName", nil)
+	if own.body["displayName"] != "tenantsync" || len(own.body) != 3 {
+		t.Errorf("the application is %v", own.body)
+	}
+	values := map[any]any{}
+	for _, r := range graph.body["appRoles"].([]any) {
+		role := r.(map[string]any)
+		values[role["id"]] = role["value"]
+	}
+	var granted []string
+	assigned := w.must(200, "contoso", "GET", "/servicePrincipals/"+own.id()+"/appRoleAssignments", nil).values()
+	for _, a := range assigned {
+		if a["resourceId"] != graph.id() || a["principalType"] != "ServicePrincipal" {
+			t.Errorf("an assignment is %v", a)
+		}
+		granted = append(granted, values[a["appRoleId"]].(string))
+	}
+	if want := w.Tenants()[0].Roles; !slices.Equal(granted, want) {
+		t.Errorf("granted are %v, want %v", granted, want)
+	}
+	// The tokens would not follow.
+	for id, value := range values {
+		if value == "User.Invite.All" {
+			w.must(501, "contoso", "POST", "/servicePrincipals/"+own.id()+"/appRoleAssignments",
+				map[string]any{"principalId": own.id(), "resourceId": graph.id(), "appRoleId": id})
+		}
+	}
+	w.must(501, "contoso", "DELETE", "/servicePrincipals/"+own.id()+"/appRoleAssignments/"+assigned[0]["id"].(string), nil)
+	w.must(404, "contoso", "GET", "/servicePrincipals(appId='"+anyID+"')", nil)
 }

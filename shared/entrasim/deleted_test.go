@@ -115,3 +115,58 @@ func TestPurge(t *testing.T) {
 	w.must(http.StatusNoContent, "contoso", "DELETE", "/directory/deletedItems/"+id, nil)
 	w.refused(http.StatusNotFound, "Request_ResourceNotFound", "contoso", "GET", "/directory/deletedItems/"+id, nil)
 }
+
+// The references of group-delete and of directory-deleteditems: Microsoft 365 groups can be restored, security groups cannot.
+func TestOnlyMicrosoft365GroupsCanBeRestored(t *testing.T) {
+	w := newGroupWorld(t)
+	a := w.join("contoso", "a")
+	security, m365 := w.group("security"), w.group("m365", "groupTypes", []string{"Unified"}, "mailEnabled", true)
+	for _, id := range []string{security, m365} {
+		w.add(id, a)
+		w.must(204, "contoso", "DELETE", "/groups/"+id, nil)
+		w.must(404, "contoso", "GET", "/groups/"+id, nil)
+	}
+	if got := w.names("/directory/deletedItems/microsoft.graph.group"); len(got) != 1 || got[0] != "m365" {
+		t.Errorf("the deleted groups are %v", got)
+	}
+	if got := w.names("/users/" + a + "/memberOf"); got != nil {
+		t.Errorf("the user is a member of %v", got)
+	}
+	w.must(404, "contoso", "POST", "/directory/deletedItems/"+security+"/restore", nil)
+	r := w.must(200, "contoso", "GET", "/directory/deletedItems/"+m365, nil)
+	if r.body["@odata.type"] != "#microsoft.graph.group" || r.body["mail"] != "m365@contoso.onmicrosoft.com" || r.body["deletedDateTime"] == nil {
+		t.Errorf("the deleted group is %v", r.body)
+	}
+	w.must(404, "contoso", "GET", "/directory/deletedItems/"+m365+"/microsoft.graph.user", nil)
+	r = w.must(200, "contoso", "POST", "/directory/deletedItems/"+m365+"/restore", nil)
+	if r.id() != m365 || r.body["deletedDateTime"] != nil {
+		t.Errorf("restored %v", r.body)
+	}
+	if got := w.names("/groups/" + m365 + "/members"); len(got) != 1 {
+		t.Errorf("the restored group has the members %v", got)
+	}
+	w.must(204, "contoso", "DELETE", "/groups/"+m365, nil)
+	w.must(204, "contoso", "DELETE", "/directory/deletedItems/"+m365, nil)
+	w.must(404, "contoso", "POST", "/directory/deletedItems/"+m365+"/restore", nil)
+}
+
+func TestTheAddressOfADeletedGroupIsFree(t *testing.T) {
+	w := newGroupWorld(t)
+	m365 := []any{"groupTypes", []string{"Unified"}, "mailEnabled", true}
+	first := w.group("news", m365...)
+	w.must(400, "contoso", "POST", "/groups", newGroup("news", m365...)) // the address is taken
+	w.must(204, "contoso", "DELETE", "/groups/"+first, nil)
+	w.group("news", m365...)
+	w.refused(http.StatusConflict, "Request_MultipleObjectsWithSameKeyValue", "contoso", "POST", "/directory/deletedItems/"+first+"/restore", nil)
+}
+
+// Section 4.4 of the Graph notes: who may restore users is a matter of its own permission.
+func TestRestoringTakesThePermissionForTheKind(t *testing.T) {
+	w := newWorld(t, entrasim.Options{Tenants: []entrasim.Tenant{{Name: "contoso", Roles: []string{"Group.ReadWrite.All", "User.ReadWrite.All"}}}})
+	user, group := w.join("contoso", "a"), w.group("g", "groupTypes", []string{"Unified"}, "mailEnabled", true)
+	w.must(204, "contoso", "DELETE", "/users/"+user, nil)
+	w.must(204, "contoso", "DELETE", "/groups/"+group, nil)
+	w.refused(403, "Authorization_RequestDenied", "contoso", "POST", "/directory/deletedItems/"+user+"/restore", nil)
+	w.refused(403, "Authorization_RequestDenied", "contoso", "DELETE", "/directory/deletedItems/"+user, nil)
+	w.must(200, "contoso", "POST", "/directory/deletedItems/"+group+"/restore", nil)
+}

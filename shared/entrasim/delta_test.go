@@ -127,25 +127,49 @@ func TestAFilterFollowsSomeUsersOnly(t *testing.T) {
 	}
 }
 
+// The overview of change tracking: a token of directory objects lives seven days, and an old one is answered with "40X … such as
+// syncStateNotFound"; a reset is 410 with a Location.
 func TestAnOldOrLostTokenMeansAFullRound(t *testing.T) {
-	for name, lose := range map[string]func(*world){
-		"seven days":     func(w *world) { w.clock.advance(7*24*time.Hour + time.Second) },
-		"a lost service": func(w *world) { _ = w.ResetDelta("contoso") },
+	for name, tc := range map[string]struct {
+		lose     func(*world)
+		status   int
+		location string
+	}{
+		"seven days":     {func(w *world) { w.clock.advance(7*24*time.Hour + time.Second) }, http.StatusBadRequest, ""},
+		"a lost service": {func(w *world) { _ = w.ResetDelta("contoso") }, http.StatusGone, "delta?$deltatoken="},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, entrasim.Options{})
-			_, link := w.round("/users/delta")
-			lose(w)
-			delete(w.tokens, "contoso") // the access token is over, too
-			r := w.graph("contoso", "GET", strings.TrimPrefix(link, w.URL()+"/v1.0"), nil)
-			code, _ := r.fault()
-			again := r.header.Get("Location")
-			if r.status != http.StatusGone || code != "syncStateNotFound" || again != w.URL()+"/v1.0/users/delta?$deltatoken=" {
-				t.Fatalf("answer %d %s, Location %q", r.status, code, again)
-			}
-			w.round(again)
-		})
+		for _, set := range []string{"users", "groups"} {
+			t.Run(name+" and "+set, func(t *testing.T) {
+				w := newGroupWorld(t)
+				_, link := w.round("/" + set + "/delta")
+				tc.lose(w)
+				delete(w.tokens, "contoso") // the access token is over, too
+				r := w.graph("contoso", "GET", strings.TrimPrefix(link, w.URL()+"/v1.0"), nil)
+				code, _ := r.fault()
+				again := r.header.Get("Location")
+				if r.status != tc.status || code != "syncStateNotFound" {
+					t.Fatalf("answer %d %s", r.status, code)
+				}
+				if tc.location == "" {
+					w.round("/" + set + "/delta")
+				} else if want := w.URL() + "/v1.0/" + set + "/" + tc.location; again != want {
+					t.Errorf("Location %q, want %q", again, want)
+				} else {
+					w.round(again)
+				}
+			})
+		}
 	}
+}
+
+func TestATokenIsGoodWhereItWasMade(t *testing.T) {
+	w := newWorld(t, entrasim.Options{Tenants: []entrasim.Tenant{
+		{Name: "contoso", Roles: []string{"User.Read.All", "Group.Read.All"}}, {Name: "fabrikam-us"},
+	}})
+	_, link := w.round("/users/delta")
+	path := strings.TrimPrefix(link, w.URL()+"/v1.0")
+	w.must(400, "contoso", "GET", strings.Replace(path, "/users/", "/groups/", 1), nil)
+	w.must(400, "fabrikam-us", "GET", path, nil)
 }
 
 func TestWhatChangeTrackingDoesNotTake(t *testing.T) {
@@ -239,4 +263,97 @@ func TestRoundsAddUpToWhatIsThere(t *testing.T) {
 			w.must(204, "contoso", "DELETE", "/directory/deletedItems/"+id, nil)
 		}
 	})
+}
+
+// The examples in the reference of group-delta and in the concept page on groups.
+func TestRoundsOfGroupsTellWhoCameAndWent(t *testing.T) {
+	w := newGroupWorld(t)
+	a, b := w.join("contoso", "a"), w.join("contoso", "b")
+	security := w.group("security")
+	m365 := w.group("m365", "groupTypes", []string{"Unified"}, "mailEnabled", true)
+	w.add(security, a)
+	members := func(items []map[string]any) (list []string) {
+		for _, item := range items {
+			changes, _ := item["members@delta"].([]any)
+			for _, change := range changes {
+				c := change.(map[string]any)
+				list = append(list, fmt.Sprint(c["@odata.type"], " ", c["id"], " ", c["@removed"] != nil))
+			}
+		}
+		return list
+	}
+	came, went := func(id string) string { return "#microsoft.graph.user " + id + " false" }, func(id string) string { return "#microsoft.graph.user " + id + " true" }
+
+	_, blind := w.round("/groups/delta?$select=displayName")
+	items, link := w.round("/groups/delta?$select=displayName,members")
+	if got := told(items, "displayName"); !slices.Equal(got, []string{"m365", "security"}) || !slices.Equal(members(items), []string{came(a)}) {
+		t.Errorf("the first round shows %v", items)
+	}
+	for _, step := range []struct {
+		name    string
+		do      func()
+		groups  []string
+		members []string
+	}{
+		{"nothing", func() {}, nil, nil},
+		{"a newcomer", func() { w.add(security, b) }, []string{"security"}, []string{came(b)}},
+		{"one who leaves", func() { w.must(204, "contoso", "DELETE", "/groups/"+security+"/members/"+a+"/$ref", nil) }, []string{"security"}, []string{went(a)}},
+		{"one who leaves and comes back", func() {
+			w.must(204, "contoso", "DELETE", "/groups/"+security+"/members/"+b+"/$ref", nil)
+			w.add(security, b)
+		}, []string{"security"}, []string{came(b)}},
+		{"a member who is deleted", func() { w.must(204, "contoso", "DELETE", "/users/"+b, nil) }, []string{"security"}, []string{went(b)}},
+		{"and restored", func() { w.must(200, "contoso", "POST", "/directory/deletedItems/"+b+"/restore", nil) }, []string{"security"}, []string{came(b)}},
+		{"a new name", func() { w.must(204, "contoso", "PATCH", "/groups/"+security, map[string]any{"displayName": "guards"}) }, []string{"guards"}, nil},
+		{"a group that can be restored", func() { w.must(204, "contoso", "DELETE", "/groups/"+m365, nil) }, []string{"removed changed"}, nil},
+		{"and is", func() { w.must(200, "contoso", "POST", "/directory/deletedItems/"+m365+"/restore", nil) }, []string{"m365"}, nil},
+		{"a group that is gone for good", func() { w.must(204, "contoso", "DELETE", "/groups/"+security, nil) }, []string{"removed deleted"}, nil},
+	} {
+		step.do()
+		if items, link = w.round(link); !slices.Equal(told(items, "displayName"), step.groups) || !slices.Equal(members(items), step.members) {
+			t.Errorf("after %s the round shows %v, want %v with %v", step.name, items, step.groups, step.members)
+		}
+	}
+	if items, _ := w.round(blind); members(items) != nil || len(items) != 2 {
+		t.Errorf("who does not follow members is told %v", items)
+	}
+	if items, _ := w.round("/groups/delta"); len(items) != 1 || items[0]["mailNickname"] != "m365" {
+		t.Errorf("without a selection the round shows %v", items)
+	}
+}
+
+// The concept page on groups: a group with more members than fit comes again with the rest.
+func TestALargeGroupComesInParts(t *testing.T) {
+	w := newWorld(t, entrasim.Options{PageSize: 1, Tenants: []entrasim.Tenant{{Name: "contoso", Roles: groupRoles}}})
+	g := w.group("large")
+	for i := range 45 { // a page of one object tells 20 members
+		w.add(g, w.join("contoso", fmt.Sprint("u", i)))
+	}
+	items, link := w.round("/groups/delta")
+	seen := map[any]bool{}
+	for _, item := range items {
+		if item["id"] != g || item["displayName"] != "large" {
+			t.Errorf("a part is %v", item)
+		}
+		for _, m := range item["members@delta"].([]any) {
+			seen[m.(map[string]any)["id"]] = true
+		}
+	}
+	if len(items) != 3 || len(seen) != 45 {
+		t.Errorf("%d parts tell of %d members, want 3 and 45", len(items), len(seen))
+	}
+	if items, _ := w.round(link); len(items) != 0 {
+		t.Errorf("the next round shows %v", items)
+	}
+}
+
+func TestPagesOfARoundAreAsLongAsPreferred(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	for i := range 5 {
+		w.join("contoso", fmt.Sprint("u", i))
+	}
+	r := w.graphWith("contoso", "GET", "/users/delta", http.Header{"Prefer": {"odata.maxpagesize=2"}}, nil)
+	if len(r.values()) != 2 || r.body["@odata.nextLink"] == nil {
+		t.Errorf("the page has %d users", len(r.values()))
+	}
 }

@@ -76,8 +76,8 @@ func TestUnknownRequestsFailLoudly(t *testing.T) {
 		{"DELETE", "/v1.0/users"},
 		{"GET", "/beta/users"},
 		{"GET", "/"},
-		{"GET", "/v1.0/directory/deletedItems/microsoft.graph.group"},
-		{"GET", "/v1.0/directory/deletedItems/graph.group"},
+		{"GET", "/v1.0/directory/deletedItems/microsoft.graph.application"},
+		{"GET", "/v1.0/directory/deletedItems/graph.application"},
 	} {
 		log.Reset()
 		r := w.send(request[0], w.URL()+request[1], http.Header{"Authorization": {"Bearer " + w.token("contoso")}}, nil)

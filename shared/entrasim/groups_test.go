@@ -83,8 +83,9 @@ func TestWhatAGroupMayNotBe(t *testing.T) {
 		"dynamic without a rule":       {newGroup("g", "groupTypes", []string{"DynamicMembership"}), 400},
 		"with a rule, not dynamic":     {newGroup("g", "membershipRule", "user.department -eq \"Sales\""), 400},
 		"assignable to roles":          {newGroup("g", "isAssignableToRole", true), 403}, // takes RoleManagement.ReadWrite.Directory
-		"with what is not modelled":    {newGroup("g", "theme", "Blue"), 501},
-		"with a name in another case":  {newGroup("g", "Description", "x"), 501},
+		"with what is not modelled":    {newGroup("g", "assignedLabels", []string{}), 501},
+		"with a name in another case":  {newGroup("g", "Description", "x"), 400},
+		"with a name nobody knows":     {newGroup("g", "shoeSize", 43), 400},
 	} {
 		if r := w.graph("contoso", "POST", "/groups", c.body); r.status != c.status {
 			t.Errorf("%s: %d %s, want %d", name, r.status, r.text, c.status)

@@ -37,7 +37,7 @@ func TestInvite(t *testing.T) {
 		"id": invitedID(r), "accountEnabled": true, "createdDateTime": "2026-03-01T12:00:00Z", "creationType": "Invitation",
 		"displayName": "Adele", "externalUserState": "PendingAcceptance", "externalUserStateChangeDateTime": "2026-03-01T12:00:00Z",
 		"mail": "Adele@fabrikam.com", "mailNickname": "Adele_fabrikam.com#EXT#", "otherMails": []string{"Adele@fabrikam.com"},
-		"proxyAddresses": []string{"SMTP:Adele@fabrikam.com"}, "userPrincipalName": upn, "userType": "Guest",
+		"signInSessionsValidFromDateTime": "2026-03-01T12:00:00Z", "proxyAddresses": []string{"SMTP:Adele@fabrikam.com"}, "userPrincipalName": upn, "userType": "Guest",
 		"identities": []map[string]any{{"signInType": "userPrincipalName", "issuer": "contoso.onmicrosoft.com", "issuerAssignedId": upn}},
 	}
 	if got := w.Users("contoso"); len(got) != 1 || !reflect.DeepEqual(got[0], user) {

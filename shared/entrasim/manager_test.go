@@ -2,6 +2,7 @@ package entrasim_test
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -105,5 +106,45 @@ func TestChangeTrackingFollowsTheManager(t *testing.T) {
 	}
 	if items, _ = w.round(link); len(items) != 0 {
 		t.Errorf("nothing happened, and the round shows %v", items)
+	}
+}
+
+// The reference of user-list-manager: the manager comes with the user.
+func TestTheManagerIsShownWithTheUser(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	a, b := w.join("contoso", "a"), w.join("contoso", "b")
+	w.boss(a, b)
+	r := w.must(200, "contoso", "GET", "/users/"+a+"?$select=displayName&$expand=manager($select=id,mail)", nil)
+	want := map[string]any{"@odata.type": "#microsoft.graph.user", "id": b, "mail": "b@contoso.example.com"}
+	if !reflect.DeepEqual(r.body["manager"], want) || r.body["@odata.context"] != w.URL()+"/v1.0/$metadata#users(displayName,manager(id,mail))/$entity" {
+		t.Errorf("the user is %v", r.body)
+	}
+	for _, u := range w.must(200, "contoso", "GET", "/users?$expand=manager", nil).values() {
+		if manager, has := u["manager"].(map[string]any); has != (u["id"] == a) || has && manager["displayName"] != "User b" {
+			t.Errorf("in the list there is %v", u)
+		}
+	}
+	w.must(204, "contoso", "DELETE", "/users/"+b, nil)
+	if r := w.must(200, "contoso", "GET", "/users/"+a+"?$expand=manager", nil); r.body["manager"] != nil {
+		t.Errorf("a manager who is deleted is shown as %v", r.body["manager"])
+	}
+	for expand, status := range map[string]int{
+		"memberOf": 501, "manager($levels=max)": 501, "manager($select=id;$levels=1)": 501, "manager($select=id": 501, "manager($select=shoeSize)": 400,
+	} {
+		if r := w.graph("contoso", "GET", "/users/"+a+query("$expand", expand), nil); r.status != status {
+			t.Errorf("$expand=%s: %d %s, want %d", expand, r.status, r.text, status)
+		}
+	}
+}
+
+func TestAManagerWhoIsGoneForGoodIsNobody(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	a, b := w.join("contoso", "a"), w.join("contoso", "b")
+	w.boss(a, b)
+	w.must(204, "contoso", "DELETE", "/users/"+b, nil)
+	w.must(204, "contoso", "DELETE", "/directory/deletedItems/"+b, nil)
+	w.refused(404, "Request_ResourceNotFound", "contoso", "GET", "/users/"+a+"/manager", nil)
+	if r := w.boss(a, a); r.status != 204 {
+		t.Errorf("another one: %d %s", r.status, r.text)
 	}
 }

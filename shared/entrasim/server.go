@@ -10,9 +10,12 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/tenantsync/tenantsync/shared/certificate"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
@@ -127,8 +130,8 @@ func (s *Server) found(extensions *directory.Extensions, registry *subscription.
 	for _, t := range s.options.Tenants {
 		s.policies[t.ID] = policy.New()
 		s.directories[t.ID] = s.directory(t, extensions, registry)
-		for _, app := range t.Apps {
-			s.directories[t.ID].AddServicePrincipal(app.in(t))
+		if err := s.install(t); err != nil {
+			return fmt.Errorf("install applications in tenant %s: %w", t.Name, err)
 		}
 	}
 	if !s.options.AutoRedeem {
@@ -148,20 +151,68 @@ func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry 
 		Extensions: extensions,
 		Now:        o.Now,
 		Seed:       o.Seed,
-		OnChange:   registry.Publish,
+		OnChange: func(c directory.Change) {
+			if c.Kind == directory.Users.Name { // there are no subscriptions to anything else
+				registry.Publish(c)
+			}
+		},
 		AutoRedeem: func(domain string) bool { return s.redeems(t.ID, domain) },
 		Admits:     func(domain string) bool { return s.policies[t.ID].AdmitsGuests(s.owner(domain)) },
 		Invite:     directory.InvitePolicy(o.Invitations),
 	})
 }
 
-// in is the application as the tenant sees it.
-func (a EnterpriseApp) in(t Tenant) directory.ServicePrincipal {
-	p := directory.ServicePrincipal{ID: derivedID("service principal " + t.ID + " " + a.Name), AppID: derivedID("application " + a.Name), DisplayName: a.Name}
-	for _, role := range a.Roles {
-		p.Roles = append(p.Roles, directory.AppRole{ID: derivedID("app role " + a.Name + " " + role), Value: role})
+// microsoftGraph is the client id of Microsoft Graph, whose app roles are the application permissions.
+const microsoftGraph = "00000003-0000-0000-c000-000000000000"
+
+// install makes the tenant's applications known in its directory: Microsoft Graph, the application with the permissions that were
+// granted to it, and those people can be assigned to.
+func (s *Server) install(t Tenant) error {
+	d, app := s.directories[t.ID], s.options.App
+	permissions := EnterpriseApp{Name: "Microsoft Graph", Roles: slices.Concat(graph.Permissions(), t.Roles)}
+	principals := []directory.ServicePrincipal{permissions.in(t, microsoftGraph, true)}
+	if !t.NoConsent {
+		principals = append(principals, directory.ServicePrincipal{
+			ID: principalID(t.ID, app.ID), AppID: app.ID, DisplayName: app.Name, Owner: app.HomeTenant,
+		})
+	}
+	for _, other := range t.Apps {
+		principals = append(principals, other.in(t, derivedID("application "+other.Name), false))
+	}
+	for _, principal := range principals {
+		if err := d.AddServicePrincipal(principal); err != nil {
+			return err
+		}
+	}
+	if t.NoConsent {
+		return nil
+	}
+	for _, role := range t.Roles {
+		if _, err := d.Assign(principals[0].ID, principals[1].ID, permissions.roleID(role)); err != nil {
+			return fmt.Errorf("grant %s: %w", role, err)
+		}
+	}
+	return nil
+}
+
+// in is the application as the tenant sees it. Its roles are for users and groups, or for applications.
+func (a EnterpriseApp) in(t Tenant, appID string, forApplications bool) directory.ServicePrincipal {
+	p := directory.ServicePrincipal{
+		ID: derivedID("service principal " + t.ID + " " + a.Name), AppID: appID, DisplayName: a.Name, AssignmentRequired: !forApplications,
+	}
+	for _, role := range slices.Compact(slices.Sorted(slices.Values(a.Roles))) {
+		p.Roles = append(p.Roles, directory.NewAppRole(a.roleID(role), role, forApplications))
 	}
 	return p
+}
+
+// principalID is the object id of the application in a tenant, which its access tokens name, too.
+func principalID(tenantID, appID string) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(tenantID+"/"+appID)).String()
+}
+
+func (a EnterpriseApp) roleID(value string) string {
+	return derivedID("app role " + a.Name + " " + value)
 }
 
 // owner is the id of the simulated tenant that a domain belongs to, "" for any other domain.
@@ -308,22 +359,27 @@ func (s *Server) Close() error {
 // Users returns a copy of every live user of a tenant, named by id or name, in the order of creation and by the names of
 // Graph; properties nobody has set are absent. Values are string, bool, []string, map[string]any, []map[string]any or int64.
 func (s *Server) Users(tenant string) []map[string]any {
-	return s.snapshot(tenant, (*directory.Directory).List)
+	return s.snapshot(tenant, directory.Users, directory.View.List)
 }
 
 // DeletedUsers returns the soft-deleted users of a tenant in the same way.
 func (s *Server) DeletedUsers(tenant string) []map[string]any {
-	return s.snapshot(tenant, (*directory.Directory).ListDeleted)
+	return s.snapshot(tenant, directory.Users, directory.View.ListDeleted)
 }
 
-func (s *Server) snapshot(tenant string, list func(*directory.Directory, directory.Query) directory.Page) []map[string]any {
+// Groups returns the groups of a tenant in the same way.
+func (s *Server) Groups(tenant string) []map[string]any {
+	return s.snapshot(tenant, directory.Groups, directory.View.List)
+}
+
+func (s *Server) snapshot(tenant string, of *directory.Schema, list func(directory.View, *directory.Schema, directory.Query) directory.Page) []map[string]any {
 	t, err := s.options.tenant(tenant)
 	if err != nil {
 		return nil
 	}
-	var users []map[string]any
-	for _, u := range list(s.directories[t.ID], directory.Query{Limit: math.MaxInt}).Users {
-		users = append(users, u)
+	var objects []map[string]any
+	for _, e := range list(s.directories[t.ID].View(0), of, directory.Query{Limit: math.MaxInt}).Entities {
+		objects = append(objects, e.Map())
 	}
-	return users
+	return objects
 }

@@ -123,7 +123,7 @@ func (w *world) send(method, address string, header http.Header, body any) reply
 		w.t.Fatal(err)
 	}
 	r := reply{status: resp.StatusCode, header: resp.Header, text: string(text)}
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+	if len(text) > 0 && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		if err := json.Unmarshal(text, &r.body); err != nil {
 			w.t.Fatalf("%s %s answered no JSON: %v", method, address, err)
 		}

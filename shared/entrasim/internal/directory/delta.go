@@ -1,111 +1,70 @@
 package directory
 
 import (
-	"cmp"
-	"maps"
-	"reflect"
 	"slices"
 	"time"
 )
 
-// history is what change tracking knows of one user. Versions count the changes of the whole directory.
-type history struct {
-	since   int64            // version at which it was created or restored
-	changed int64            // version of its last change
-	touched map[string]int64 // version of the last change of a property, of those that changed since then
-}
-
-// tombstone is what is left of a user who is gone for good.
-type tombstone struct {
-	id      string
-	changed int64
-	at      time.Time
-}
-
 // DeltaLife is how long a token of change tracking is good for.
 const DeltaLife = 7 * 24 * time.Hour
 
-// tracker follows the changes of a directory.
-type tracker struct {
-	version    int64
-	generation int
-	graves     []tombstone // from the oldest on
-}
-
-// born is the history of a user who appears with the next change.
-func (t *tracker) born() history { return history{since: t.version + 1} }
-
-// edited is the history of a user who differs from old with the next change.
-func (t *tracker) edited(old, next *record) history {
-	h := old.history
-	h.touched = maps.Clone(h.touched)
-	if h.touched == nil {
-		h.touched = map[string]int64{}
-	}
-	for _, names := range []User{old.user, next.user} {
-		for name := range names {
-			if !reflect.DeepEqual(old.user[name], next.user[name]) {
-				h.touched[name] = t.version + 1
-			}
-		}
-	}
-	return h
-}
-
-// record counts a change. d is locked.
-func (d *Directory) record(r *record, purged bool) {
-	d.version++
-	r.changed = d.version
-	if !purged {
-		return
-	}
-	now := d.Now()
-	for len(d.graves) > 0 && now.Sub(d.graves[0].at) > DeltaLife {
-		d.graves = d.graves[1:] // no token is that old
-	}
-	d.graves = append(d.graves, tombstone{r.id(), d.version, now})
-}
-
-// DeltaQuery asks what changed.
+// DeltaQuery asks what changed among the objects of a schema.
 type DeltaQuery struct {
 	// From is the version that the caller has seen everything of, 0 for nothing at all.
 	From int64
 	// Start is the version at which the round began, and After that up to which its pages have come.
 	Start, After int64
-	Names        []string        // the properties that are followed
-	IDs          map[string]bool // the users that are followed; nil: all
-	Limit        int
+	// Within is where the page before ended among the links of an object.
+	Within Within
+	// Properties are followed, and so is the navigation property if Links is set: manager of a user, members of a group.
+	Properties []*Property
+	Links      bool
+	IDs        map[string]bool // the objects that are followed; nil: all
+	Limit      int             // of objects and, in each, of links
+	LinkLimit  int
 }
 
-// Change tracking tells users who are gone in two ways: with this reason they can be restored.
+// Within marks a place among the links of an object: the version up to which they have been told.
+type Within struct {
+	ID    string
+	After int64
+}
+
+// Change tracking tells objects that are gone in two ways: with this reason they can be restored.
 const (
 	removedForNow  = "changed"
 	removedForGood = "deleted"
 )
 
-// DeltaItem is one user who changed.
+// DeltaItem is one object that changed.
 type DeltaItem struct {
 	ID      string
-	User    User   // nil if Removed
-	Removed string // the reason, or ""
-	// Changed are those of the properties that changed since From; nil: the user is new, with all of them.
-	Changed []string
-	// Manager is the id of the manager, "" for none, and Former that of the one before.
-	Manager, Former string
-	version         int64
+	Entity  *Entity // nil if Removed
+	Removed string  // the reason, or ""
+	// New tells that everything about the object is news; otherwise those of the followed properties that Changed are.
+	New     bool
+	Changed []*Property
+	Links   []DeltaLink
 }
 
-// Delta is one page. After is where the next one begins if there is More, and otherwise the version that is complete now.
+// DeltaLink is an object at the other end of a link that begins or, with Removed, ended.
+type DeltaLink struct {
+	ID, Kind string
+	Removed  bool
+}
+
+// Delta is one page. If there is More, the next one begins After and Within; otherwise After is the version that is complete.
 type Delta struct {
-	Items []DeltaItem
-	After int64
-	More  bool
+	Items  []DeltaItem
+	After  int64
+	Within Within
+	More   bool
 }
 
 // DeltaState is the version and generation that tokens of now refer to.
 func (d *Directory) DeltaState() (version int64, generation int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.mu.RLock()
+	defer d.mu.RUnlock()
 	return d.version, d.generation
 }
 
@@ -116,69 +75,116 @@ func (d *Directory) ResetDelta() {
 	d.generation++
 }
 
-// Delta returns a page of the users who changed after q.From, in the order of their last change. Who changes while the
-// pages are read comes on a later page, and may come twice.
-func (d *Directory) Delta(q DeltaQuery) Delta {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.expire()
-	items := d.changes(q)
-	slices.SortFunc(items, func(a, b DeltaItem) int { return cmp.Compare(a.version, b.version) })
-	page := Delta{Items: items, After: d.version}
-	if len(items) > q.Limit {
-		page.Items, page.More = items[:q.Limit], true
-		page.After = items[q.Limit-1].version
-	}
-	for i := range page.Items {
-		item := &page.Items[i]
-		item.User = item.User.Clone()
-		if r := d.live[item.ID]; r != nil {
-			item.Former = r.former
-			if d.live[r.manager] != nil {
-				item.Manager = r.manager
-			}
+// Delta returns a page of the objects that changed after q.From, in the order of their last change. What changes while the
+// pages are read comes on a later page, and may come twice; an object with more links than fit comes again with the rest.
+func (v View) Delta(s *Schema, q DeltaQuery) Delta {
+	v.dir.rlock()
+	defer v.dir.mu.RUnlock()
+	page := Delta{After: q.After}
+	for o, version := range v.dir.kinds[s].changed.after(q.After) {
+		if !v.at.IsZero() && o.at.After(v.at) {
+			return page // the replica has not heard of it yet
 		}
+		item, rest, shown := v.item(o, q)
+		if shown && len(page.Items) == q.Limit {
+			page.More = true
+			return page
+		}
+		if shown {
+			page.Items = append(page.Items, item)
+		}
+		if rest > 0 {
+			page.Within, page.More = Within{o.id, rest}, true
+			return page
+		}
+		page.After = version
+	}
+	if v.at.IsZero() {
+		page.After = v.dir.version
 	}
 	return page
 }
 
-func (d *Directory) changes(q DeltaQuery) (items []DeltaItem) {
-	follows := func(id string, changed int64) bool { return changed > q.After && (q.IDs == nil || q.IDs[id]) }
-	for id, r := range d.live {
-		if !follows(id, r.changed) {
-			continue
-		}
-		if item, shown := r.item(q); shown {
-			items = append(items, item)
-		}
-	}
+// item is what there is to tell of an object, if anything. rest is where its links go on, 0 if they are complete.
+func (v View) item(o *object, q DeltaQuery) (item DeltaItem, rest int64, shown bool) {
+	item = DeltaItem{ID: o.id}
 	gone := q.From // who was gone before the first round has never been there
 	if gone == 0 {
 		gone = q.Start
 	}
-	for id, r := range d.deleted {
-		if follows(id, r.changed) && r.changed > gone {
-			items = append(items, DeltaItem{ID: id, Removed: removedForNow, version: r.changed})
+	switch e := o.now; {
+	case q.IDs != nil && !q.IDs[o.id]:
+		return item, 0, false
+	case e.life == deleted:
+		item.Removed = removedForNow
+		return item, 0, o.changed > gone
+	case e.life == purged:
+		item.Removed = removedForGood
+		return item, 0, o.changed > gone
+	default:
+		item.Entity = e
+	}
+	item.New = o.since > q.From
+	for _, f := range item.Entity.fields {
+		if f.changed > q.From && slices.Contains(q.Properties, f.property) {
+			item.Changed = append(item.Changed, f.property)
 		}
 	}
-	for _, g := range d.graves {
-		if follows(g.id, g.changed) && g.changed > gone {
-			items = append(items, DeltaItem{ID: g.id, Removed: removedForGood, version: g.changed})
-		}
+	told := item.New || len(item.Changed) > 0
+	if q.Links {
+		item.Links, rest = v.deltaLinks(o, q)
+		told = told || o.links != nil && o.links.bossed > q.From
 	}
-	return items
+	return item, rest, told || o.schema == Groups && len(item.Links) > 0
 }
 
-// item is a live user, unless nothing that is followed changed.
-func (r *record) item(q DeltaQuery) (item DeltaItem, shown bool) {
-	item = DeltaItem{ID: r.id(), User: r.user, version: r.changed}
-	if r.since > q.From {
-		return item, true
+// deltaLinks are the links to tell of a user or a group that changed, and where they go on.
+func (v View) deltaLinks(o *object, q DeltaQuery) (links []DeltaLink, rest int64) {
+	switch {
+	case o.links == nil:
+	case o.schema == Users:
+		links = v.deltaManager(o, q)
+	case o.links.members != nil:
+		links, rest = v.deltaMembers(o, q)
 	}
-	for _, name := range q.Names {
-		if r.touched[name] > q.From {
-			item.Changed = append(item.Changed, name)
+	return links, rest
+}
+
+// deltaManager tells the manager, or that there is none any more.
+func (v View) deltaManager(o *object, q DeltaQuery) []DeltaLink {
+	l := o.links
+	switch now := v.manager(o); {
+	case now != nil:
+		return []DeltaLink{{ID: now.ID(), Kind: now.Schema().Name}}
+	case l.bossed > q.From && o.now.boss == nil && l.former != nil && o.since <= q.From:
+		return []DeltaLink{{ID: l.former.id, Kind: l.former.schema.Name, Removed: true}}
+	}
+	return nil
+}
+
+// deltaMembers tells the members who came and went, or all there are if the group is news.
+func (v View) deltaMembers(g *object, q DeltaQuery) (links []DeltaLink, rest int64) {
+	from, news := q.From, g.since > q.From
+	if news {
+		from = 0
+	}
+	last := from
+	if q.Within.ID == g.id {
+		last = q.Within.After
+	}
+	members := g.links.members
+	for e, version := range members.order.after(last) {
+		if len(links) == q.LinkLimit {
+			return links, last
+		}
+		last = version
+		gone := !e.ended.IsZero() || v.live(e.member) == nil
+		switch {
+		case gone && members.edges[e.member] != nil && !e.ended.IsZero(): // and came back
+		case gone && news && version <= q.Start: // never told
+		default:
+			links = append(links, DeltaLink{ID: e.member.id, Kind: e.member.schema.Name, Removed: gone})
 		}
 	}
-	return item, len(item.Changed) > 0
+	return links, 0
 }

@@ -1,10 +1,12 @@
-// Package directory is one tenant's directory as a state machine: users, their soft-deleted remains, and the external users
-// that invitations leave behind. It decides what may be written, what follows from it (proxy addresses, identities,
-// principal names of external users), and what changed. It knows time only through its clock and speaks no HTTP.
+// Package directory is one tenant's directory as a state machine: users, groups, service principals and the links between them,
+// their soft-deleted remains, and the external users that invitations leave behind. It decides what may be written, what
+// follows from it (proxy addresses, identities, principal names of external users), and what changed. It knows time only
+// through its clock and speaks no HTTP.
+//
+// A Directory is written to; a View of it is read, now or as it was a while ago.
 package directory
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
@@ -19,12 +21,15 @@ import (
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 )
 
-// Change says that a user is different now. It names the user and nothing else.
+// Change says that an object is different now. It names the object and nothing else.
 type Change struct {
 	TenantID string
-	UserID   string
-	Purged   bool      // gone for good; a soft delete and a restore are mere updates
-	Time     time.Time // strictly increasing within a directory, by 100 ns at least
+	Kind     string // of the object: user or group
+	UserID   string // of the object, of whatever kind
+	// Link is the relation that changed: members of a group, or manager of a user. Empty: something else.
+	Link   string
+	Purged bool      // gone for good; a soft delete and a restore are mere updates
+	Time   time.Time // strictly increasing within a directory, by 100 ns at least
 }
 
 // Config describes a directory. Every field is needed unless it says otherwise.
@@ -36,6 +41,8 @@ type Config struct {
 	Now        func() time.Time
 	// Seed makes object ids repeatable.
 	Seed uint64
+	// Remember is how far back a View can look. 0: not at all, which costs no memory.
+	Remember time.Duration
 	// OnChange is called for every change in order, with the directory locked: it must neither block nor call back.
 	OnChange func(Change)
 	// AutoRedeem reports whether both this tenant and the owner of an address's domain redeem invitations by policy.
@@ -45,31 +52,69 @@ type Config struct {
 	Invite InvitePolicy
 }
 
-// Directory holds the users of one tenant. Safe for concurrent use.
+// Directory holds the objects of one tenant. Safe for concurrent use.
 type Directory struct {
 	Config
 
-	mu      sync.Mutex
-	ids     io.Reader
-	seq     int64
-	last    time.Time          // of the newest Change
-	live    map[string]*record // by id
-	unique  map[key]*record    // the same records, by what no two of them may share
-	deleted map[string]*record // by id
-	groups
+	mu         sync.RWMutex
+	ids        io.Reader
+	seq        int64
+	version    int64     // counts changes
+	generation int       // of tokens of change tracking
+	last       time.Time // of the newest change
+	objects    map[string]*object
+	unique     map[key]*object // live ones, by what no two of them may share
+	kinds      map[*Schema]*collection
+	purgeAt    time.Time // before which nothing is to be purged; zero: nothing is deleted
+	past       []*Entity // those that remember what was before them, the oldest first
 	apps
-	tracker
+}
+
+// collection keeps the objects of one schema in the orders in which they are read.
+type collection struct {
+	created timeline[*object] // live and deleted, by creation
+	changed timeline[*object] // by the last change, also those purged as long as change tracking tells of them
+	deleted timeline[*object] // by the time at which they were deleted
+	live    int
 }
 
 // New returns an empty directory.
 func New(c Config) *Directory {
 	seed := sha256.Sum256(append(binary.BigEndian.AppendUint64(nil, c.Seed), c.TenantID...))
-	return &Directory{
+	d := &Directory{
 		Config:  c,
 		ids:     rand.NewChaCha8(seed),
-		live:    map[string]*record{},
-		unique:  map[key]*record{},
-		deleted: map[string]*record{},
+		objects: map[string]*object{},
+		unique:  map[key]*object{},
+		kinds:   map[*Schema]*collection{},
+		apps:    newApps(),
+	}
+	for _, s := range []*Schema{Users, Groups, ServicePrincipals} {
+		d.kinds[s] = d.newCollection()
+	}
+	return d
+}
+
+func (d *Directory) newCollection() *collection {
+	return &collection{
+		created: timeline[*object]{mark: func(o *object) int64 {
+			if o.now.life == purged {
+				return 0
+			}
+			return o.seq
+		}},
+		changed: timeline[*object]{mark: func(o *object) int64 {
+			if o.now.life == purged && d.Now().Sub(o.now.at) > DeltaLife {
+				return 0 // no token is that old
+			}
+			return o.changed
+		}},
+		deleted: timeline[*object]{mark: func(o *object) int64 {
+			if o.now.life != deleted {
+				return 0
+			}
+			return o.changed
+		}},
 	}
 }
 
@@ -79,194 +124,174 @@ func (d *Directory) verified(domain string) bool {
 	return slices.ContainsFunc(d.Domains, func(own string) bool { return strings.EqualFold(own, domain) })
 }
 
-// Property finds a property by its exact name, as request bodies write it, and a directory extension by its name in any
-// case; nil if the user resource has none.
-func (d *Directory) Property(name string) *Property {
-	if isExtension(name) {
+// Property finds a property by its exact name, as request bodies write it, and a directory extension of users by its name in any
+// case; nil if the resource has none.
+func (d *Directory) Property(s *Schema, name string) *Property {
+	if s == Users && isExtension(name) {
 		return d.Extensions.lookup(name)
 	}
-	return byName[name]
+	return s.byName[name]
 }
 
 // FoldedProperty finds a property by its name in any case, as query options write it.
-func (d *Directory) FoldedProperty(name string) *Property {
-	if isExtension(name) {
+func (d *Directory) FoldedProperty(s *Schema, name string) *Property {
+	if s == Users && isExtension(name) {
 		return d.Extensions.lookup(name)
 	}
-	return byFoldedName[strings.ToLower(name)]
+	return s.byFolded[strings.ToLower(name)]
 }
 
-// Create adds a user from the body of POST /users.
-func (d *Directory) Create(body map[string]any) (User, error) {
-	values, properties, err := d.decode(body)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkNew(body); err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	user := User{"userType": "Member", "createdDateTime": moment(d.Now())}
-	user.apply(values, properties, d.initialDomain())
-	return d.add(&record{user: user})
+// Size is the number of live users.
+func (d *Directory) Size() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.kinds[Users].live
 }
 
-// checkNew refuses a body that PATCH would take and POST does not.
-func checkNew(body map[string]any) error {
-	missing := func(property string) error {
-		return fault.BadRequest("A value is required for property '%s' of resource 'User'.", property)
-	}
-	for _, name := range []string{"accountEnabled", "displayName", passwordProfile, "userPrincipalName", "mailNickname"} {
-		if body[name] == nil {
-			return missing(name)
+// key is a value no two live objects of a directory may share, with the property it comes from. Values are folded.
+type key struct{ property, value string }
+
+func nameKey(upn string) key    { return key{"userPrincipalName", strings.ToLower(upn)} }
+func proxyKey(p string) key     { return key{"proxyAddresses", strings.ToLower(p)} }
+func inviteKey(a string) key    { return key{"invitedUserEmailAddress", strings.ToLower(a)} }
+func principalKey(a string) key { return key{"appId", strings.ToLower(a)} }
+
+// keys are those of an object with the given fields.
+func (o *object) keys(fields []field) []key {
+	e := Entity{of: o, fields: fields}
+	var keys []key
+	switch o.schema {
+	case Users:
+		keys = append(keys, nameKey(e.text("userPrincipalName")))
+		if o.invitedAs != "" {
+			keys = append(keys, inviteKey(o.invitedAs))
 		}
+	case ServicePrincipals:
+		keys = append(keys, principalKey(e.text("appId")))
 	}
-	if profile, _ := body[passwordProfile].(map[string]any); profile["password"] == nil {
-		return missing("password")
+	for _, proxy := range e.texts("proxyAddresses") {
+		keys = append(keys, proxyKey(proxy))
 	}
-	if body[extensionAttributes] != nil {
-		return fault.BadRequest("Property '%s' cannot be set when a user is created.", extensionAttributes)
-	}
-	return nil
+	return keys
 }
 
-// add gives the record an identity and a place. d is locked.
-func (d *Directory) add(r *record) (User, error) {
-	if k, taken := d.conflict(r); taken {
-		return nil, fault.Conflict(k.property)
-	}
-	id, err := uuid.NewRandomFromReader(d.ids)
-	if err != nil {
-		return nil, err
-	}
-	d.seq++
-	r.seq, r.user["id"] = d.seq, id.String()
-	r.history = d.born()
-	d.place(r)
-	d.emit(r, false)
-	return r.user.Clone(), nil
-}
-
-// Get finds a live user by object id or principal name.
-func (d *Directory) Get(name string) (User, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, err := d.find(name)
-	if err != nil {
-		return nil, err
-	}
-	return r.user.Clone(), nil
-}
-
-// Update applies the body of PATCH /users/{name}. A change that changes nothing is no Change.
-func (d *Directory) Update(name string, body map[string]any) error {
-	values, properties, err := d.decode(body)
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	old, err := d.find(name)
-	if err != nil {
-		return err
-	}
-	next := *old
-	next.user = old.user.Clone()
-	if !next.user.apply(values, properties, d.initialDomain()) {
-		return nil
-	}
-	if k, taken := d.conflict(&next); taken {
-		return fault.Conflict(k.property)
-	}
-	next.history = d.edited(old, &next)
-	d.displace(old)
-	d.place(&next)
-	d.emit(&next, false)
-	return nil
-}
-
-// decode checks a body against the schema, without regard to any particular user.
-func (d *Directory) decode(body map[string]any) (map[string]any, map[string]*Property, error) {
-	values, properties := map[string]any{}, map[string]*Property{}
-	for name, raw := range body {
-		if strings.HasPrefix(name, "@odata.") {
-			continue
-		}
-		p := d.Property(name)
-		switch {
-		case p == nil && isExtension(name):
-			return nil, nil, fault.BadRequest("The following extension properties are not available: %s.", name)
-		case p == nil:
-			return nil, nil, invalidProperty(name)
-		case p.Access == ReadOnly:
-			return nil, nil, fault.BadRequest("Property '%s' is read-only and cannot be set.", name)
-		case p.Access == Delegated:
-			return nil, nil, fault.Denied()
-		case p.Access == Unmodelled, p.Access == Absent:
-			return nil, nil, fault.NotModelled("writing %s", name)
-		}
-		v, err := p.decode(raw)
-		if err != nil {
-			return nil, nil, err
-		}
-		values[p.Name], properties[p.Name] = v, p
-	}
-	if upn, ok := values["userPrincipalName"].(string); ok && !d.verified(domainOf(upn)) {
-		return nil, nil, fault.BadRequest("The domain portion of the userPrincipalName property is invalid. " +
-			"You must use one of the verified domain names in your organization.")
-	}
-	return values, properties, nil
-}
-
-// find resolves an id or principal name among the live. d is locked.
-func (d *Directory) find(name string) (*record, error) {
-	if r := d.live[strings.ToLower(name)]; r != nil {
-		return r, nil
-	}
-	if r := d.unique[nameKey(name)]; r != nil {
-		return r, nil
-	}
-	return nil, fault.NotFound(name)
-}
-
-// conflict finds a key of r that another live user holds. d is locked.
-func (d *Directory) conflict(r *record) (key, bool) {
-	for _, k := range r.keys() {
-		if other := d.unique[k]; other != nil && other.seq != r.seq {
+// conflict finds a key that another live object holds. d is locked.
+func (d *Directory) conflict(o *object, fields []field) (key, bool) {
+	for _, k := range o.keys(fields) {
+		if other := d.unique[k]; other != nil && other != o {
 			return k, true
 		}
 	}
 	return key{}, false
 }
 
-// place makes r findable, and displace makes it not. d is locked.
-func (d *Directory) place(r *record) {
-	d.live[r.id()] = r
-	for _, k := range r.keys() {
-		d.unique[k] = r
+// add gives the object an identity and its first fields. d is locked.
+func (d *Directory) add(o *object, fields []field) (*Entity, error) {
+	if k, taken := d.conflict(o, fields); taken {
+		return nil, fault.Conflict(k.property)
+	}
+	if o.id == "" {
+		id, err := uuid.NewRandomFromReader(d.ids)
+		if err != nil {
+			return nil, err
+		}
+		o.id = id.String()
+	}
+	d.seq++
+	o.seq, o.since = d.seq, d.version+1
+	d.objects[o.id] = o
+	d.commit(o, slices.Clone(fields), live) // no larger than needed
+	d.kinds[o.schema].created.add(o, o.seq)
+	return o.now, nil
+}
+
+// commit makes the fields those of the object from now on, in a life that may be another one. d is locked.
+func (d *Directory) commit(o *object, fields []field, l life) {
+	c := d.kinds[o.schema]
+	if o.now != nil && o.now.life == live {
+		c.live--
+		for _, k := range o.keys(o.now.fields) {
+			delete(d.unique, k)
+		}
+	}
+	if l == live {
+		c.live++
+		for _, k := range o.keys(fields) {
+			d.unique[k] = o
+		}
+	}
+	next := &Entity{of: o, fields: fields, life: l}
+	if o.now != nil {
+		next.boss = o.now.boss
+	}
+	d.become(next, "")
+}
+
+// become makes an entity what its object is from now on. link is the relation that changed, if it is one. d is locked.
+func (d *Directory) become(next *Entity, link string) {
+	o := next.of
+	before := o.now
+	o.now = next
+	if o.schema == ServicePrincipals {
+		next.at = d.Now() // they are there from the start, and nobody follows them
+		return
+	}
+	next.at = d.tick()
+	d.remember(next, before)
+	d.track(o, link)
+}
+
+// track counts a change of an object, or of a link of it, and tells OnChange. d is locked, so changes leave in the order they
+// happened, each at the time of the last tick.
+func (d *Directory) track(o *object, link string) {
+	d.version++
+	o.changed, o.at = d.version, d.last
+	d.kinds[o.schema].changed.add(o, o.changed)
+	if d.OnChange != nil {
+		d.OnChange(Change{TenantID: d.TenantID, Kind: o.schema.Name, UserID: o.id, Link: link, Purged: o.now.life == purged, Time: d.last})
 	}
 }
 
-func (d *Directory) displace(r *record) {
-	delete(d.live, r.id())
-	for _, k := range r.keys() {
-		delete(d.unique, k)
-	}
-}
-
-// emit reports a change. d is locked, so changes leave in the order they happened, each at a time of its own.
-func (d *Directory) emit(r *record, purged bool) {
+// tick is the time of the next change, which no other change has. d is locked.
+func (d *Directory) tick() time.Time {
 	const tick = 100 * time.Nanosecond
 	now := d.Now().UTC().Truncate(tick)
 	if !now.After(d.last) {
 		now = d.last.Add(tick)
 	}
 	d.last = now
-	d.record(r, purged)
-	if d.OnChange != nil {
-		d.OnChange(Change{TenantID: d.TenantID, UserID: r.id(), Purged: purged, Time: now})
+	return now
+}
+
+// remember lets an entity know what was before, as long as a View can look back that far. d is locked.
+func (d *Directory) remember(e, before *Entity) {
+	if d.Remember == 0 {
+		return
+	}
+	e.before = before
+	d.past = append(d.past, e)
+	horizon := d.last.Add(-d.Remember)
+	for len(d.past) > 0 && !d.past[0].at.After(horizon) {
+		d.past[0].before, d.past[0] = nil, nil
+		d.past = d.past[1:]
 	}
 }
 
-func bySeq(a, b *record) int { return cmp.Compare(a.seq, b.seq) }
+// find resolves an id among the live objects of a schema, and of users the principal name. d is locked.
+func (d *Directory) find(s *Schema, name string) (*object, error) {
+	if o := d.objects[fold(name)]; o != nil && o.now.life == live && o.schema == s {
+		return o, nil
+	}
+	if o := d.unique[nameKey(name)]; s == Users && o != nil {
+		return o, nil
+	}
+	return nil, fault.NotFound(name)
+}
+
+// object finds a live object of any schema by id. d is locked.
+func (d *Directory) object(id string) (*object, error) {
+	if o := d.objects[fold(id)]; o != nil && o.now.life == live {
+		return o, nil
+	}
+	return nil, fault.NotFound(id)
+}

@@ -42,8 +42,8 @@ func NewExtensions(appID string) *Extensions {
 var (
 	extensionName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 	extensionKind = map[string]Property{
-		"String":       {Kind: Text, Max: 256, Index: Indexed},
-		"Boolean":      {Kind: Flag, Index: Indexed},
+		"String":       {Kind: Text, Max: 256},
+		"Boolean":      {Kind: Flag},
 		"Integer":      {Kind: Integer, Max: math.MaxInt32},
 		"LargeInteger": {Kind: Integer},
 		"DateTime":     {Kind: Moment},
@@ -65,7 +65,7 @@ func (x *Extensions) Define(name, dataType string, targets []string) (Extension,
 	case !slices.Contains(targets, "User"):
 		return Extension{}, fault.NotModelled("extension properties of %s", strings.Join(targets, ", "))
 	}
-	p.Name, p.Extension = x.prefix+name, true
+	p.Name, p.Extension, p.of = x.prefix+name, true, Users.title()
 
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -1,205 +1,148 @@
 package directory
 
 import (
-	"cmp"
-	"maps"
 	"slices"
-	"strings"
-
-	"github.com/google/uuid"
 
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 )
 
-// groupProperties are those of group in v1.0 that the simulator keeps. Names, kinds and limits: the reference of group.
-var groupProperties = []Property{
-	{Name: "id", Access: ReadOnly, Default: true},
-	{Name: "createdDateTime", Kind: Moment, Access: ReadOnly, Default: true},
-	{Name: "deletedDateTime", Kind: Moment, Access: ReadOnly, Default: true},
-	{Name: "description", Max: 1024, Default: true},
-	{Name: "displayName", Max: 256, Required: true, Default: true},
-	{Name: "groupTypes", Kind: Texts, Default: true, Valid: isGroupType},
-	{Name: "isAssignableToRole", Kind: Flag, Default: true},
-	{Name: "mail", Access: ReadOnly, Default: true},
-	{Name: "mailEnabled", Kind: Flag, Required: true, Default: true},
-	{Name: "mailNickname", Max: 64, Required: true, Default: true, Valid: nickname.MatchString},
-	{Name: "membershipRule", Max: 3072, Default: true},
-	{Name: "membershipRuleProcessingState", Default: true, Valid: isRuleState},
-	{Name: "securityEnabled", Kind: Flag, Required: true, Default: true},
-	{Name: "visibility", Default: true, Valid: isVisibility},
-}
-
-var (
-	groupByName   = map[string]*Property{}
-	groupDefaults []string
+// Values of groupTypes.
+const (
+	unified           = "Unified" // a Microsoft 365 group
+	dynamicMembership = "DynamicMembership"
 )
 
-func init() {
-	for i := range groupProperties {
-		p := &groupProperties[i]
-		p.Of = "Group"
-		groupByName[strings.ToLower(p.Name)] = p
-		groupDefaults = append(groupDefaults, p.Name)
-	}
-}
+func (e *Entity) unified() bool { return slices.Contains(e.texts("groupTypes"), unified) }
 
-// GroupProperty finds a property of groups by its name in any case, nil if there is none that the simulator keeps.
-func GroupProperty(name string) *Property { return groupByName[strings.ToLower(name)] }
-
-// DefaultGroupProperties are those in answers without $select.
-func DefaultGroupProperties() []string { return groupDefaults }
-
-func isGroupType(s string) bool  { return s == "Unified" || s == dynamicMembership }
-func isRuleState(s string) bool  { return s == "On" || s == "Paused" }
-func isVisibility(s string) bool { return s == "Public" || s == "Private" || s == "HiddenMembership" }
-
-const dynamicMembership = "DynamicMembership"
-
-// group is a group with its direct members, by object id: the order in which they came. Members who are gone stay until they
-// are gone for good, because who is restored is a member again.
-type group struct {
-	values  User
-	seq     int64
-	members map[string]int64
-}
-
-func (g *group) id() string { return g.values.text("id") }
-
-func (g *group) dynamic() bool {
-	return slices.Contains(g.values.texts("groupTypes"), dynamicMembership)
-}
+// dynamic tells whether the members of a group follow from its rule. The simulator does not play the rules: the group is empty.
+func (e *Entity) dynamic() bool { return slices.Contains(e.texts("groupTypes"), dynamicMembership) }
 
 // roleAssignable tells whether a group can be given roles of the directory, so that its members are protected.
-func (g *group) roleAssignable() bool { is, _ := g.values["isAssignableToRole"].(bool); return is }
+func (e *Entity) roleAssignable() bool { is, _ := e.Get(assignableToRole).(bool); return is }
 
-// groups are the groups of a directory.
-type groups struct {
-	groups map[string]*group // by id
+const assignableToRole = "isAssignableToRole"
+
+// Rights are what a caller may do with groups beyond what every caller may who can write them.
+type Rights struct {
+	Roles bool // change groups that can be given roles of the directory
 }
 
-// CreateGroup adds a group from the body of POST /groups.
-func (d *Directory) CreateGroup(body map[string]any) (User, error) {
-	values, err := decodeGroup(body, true)
+// CreateGroup adds a group from the body of POST /groups, with members by their ids: all of it or nothing.
+func (d *Directory) CreateGroup(body map[string]any, members []string, may Rights) (*Entity, error) {
+	v, err := d.decode(Groups, body)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"displayName", "mailEnabled", "mailNickname", "securityEnabled"} {
-		if values[name] == nil {
-			return nil, fault.BadRequest("A value is required for property '%s' of resource 'Group'.", name)
+		if body[name] == nil {
+			return nil, required(Groups, name)
 		}
-	}
-	g := &group{values: values, members: map[string]int64{}}
-	if g.dynamic() != (values["membershipRule"] != nil) {
-		return nil, fault.BadRequest("A group with dynamic membership has a membershipRule, and no other has one.")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	id, err := uuid.NewRandomFromReader(d.ids)
+	n := d.draft(Groups, nil)
+	var now any = moment(d.Now())
+	n.put("createdDateTime", now)
+	n.put("renewedDateTime", now)
+	for p, value := range v {
+		n.set(p, value)
+	}
+	if n.is(assignableToRole) && !may.Roles {
+		return nil, fault.Denied()
+	}
+	if err := n.checkGroup(); err != nil {
+		return nil, err
+	}
+	n.setGroupMail(d.initialDomain())
+	g := &object{schema: Groups}
+	joining, err := d.joining(&Entity{of: g, fields: n.fields}, members)
 	if err != nil {
 		return nil, err
 	}
-	d.seq++
-	g.seq = d.seq
-	values["id"], values["createdDateTime"] = id.String(), moment(d.Now())
-	if d.groups.groups == nil {
-		d.groups.groups = map[string]*group{}
-	}
-	d.groups.groups[g.id()] = g
-	return values.Clone(), nil
-}
-
-// decodeGroup checks a body against the schema.
-func decodeGroup(body map[string]any, fresh bool) (User, error) {
-	values := User{}
-	for name, raw := range body {
-		p := groupByName[strings.ToLower(name)]
-		switch {
-		case p == nil || p.Name != name:
-			return nil, fault.NotModelled("writing %s of a group", name)
-		case p.Access == ReadOnly:
-			return nil, fault.BadRequest("Property '%s' is read-only and cannot be set.", name)
-		case name == "isAssignableToRole" && !fresh:
-			return nil, fault.BadRequest("Property 'isAssignableToRole' can be set at creation only.")
-		}
-		v, err := p.decode(raw)
-		if err != nil {
-			return nil, err
-		}
-		values[name] = v
-	}
-	return values, nil
-}
-
-// Group finds a group by id.
-func (d *Directory) Group(id string) (User, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	g, err := d.findGroup(id)
+	e, err := d.add(g, n.fields)
 	if err != nil {
 		return nil, err
 	}
-	return g.values.Clone(), nil
+	d.join(g, joining)
+	return e, nil
 }
 
-// UpdateGroup applies the properties in the body of PATCH /groups/{id}.
-func (d *Directory) UpdateGroup(id string, body map[string]any) error {
-	values, err := decodeGroup(body, false)
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	g, err := d.findGroup(id)
-	if err != nil {
-		return err
-	}
-	next := g.values.Clone()
-	for name, v := range values {
-		if next[name] = v; isEmpty(v) {
-			delete(next, name)
-		}
-	}
-	g.values = next
-	return nil
-}
-
-// DeleteGroup removes a group for good, as Graph does with security groups.
-func (d *Directory) DeleteGroup(id string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	g, err := d.findGroup(id)
-	if err != nil {
-		return err
-	}
-	delete(d.groups.groups, g.id())
-	d.unassignAll(g.id())
-	for _, other := range d.groups.groups {
-		delete(other.members, g.id())
+// checkGroup refuses combinations that no group has: the references of the group resource and of group-post-groups.
+func (n *draft) checkGroup() error {
+	types := n.texts("groupTypes")
+	isUnified, isDynamic := slices.Contains(types, unified), slices.Contains(types, dynamicMembership)
+	switch {
+	case n.is("mailEnabled") != isUnified:
+		return fault.BadRequest("The service does not currently support writes of mail-enabled groups. " +
+			"Please ensure that the mail-enablement property is unset and the security-enablement property is set.")
+	case !isUnified && !n.is("securityEnabled"):
+		return fault.BadRequest("A group is security-enabled or a Microsoft 365 group.")
+	case isDynamic != (n.get("membershipRule") != nil):
+		return fault.BadRequest("A group with dynamic membership has a membershipRule, and no other has one.")
+	case n.is(assignableToRole) && (isDynamic || !n.is("securityEnabled")):
+		return fault.BadRequest("A group that is assignable to a role is security-enabled and has no dynamic membership.")
 	}
 	return nil
 }
 
-// Groups returns a page of the groups, in the order of creation. q.Match is not asked.
-func (d *Directory) Groups(q Query) Page {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	p := Page{Total: len(d.groups.groups)}
-	rest := slices.SortedFunc(maps.Values(d.groups.groups), func(a, b *group) int { return cmp.Compare(a.seq, b.seq) })
-	rest = slices.DeleteFunc(rest, func(g *group) bool { return g.seq <= q.After })
-	if len(rest) > q.Limit {
-		rest = rest[:q.Limit]
-		p.Next = rest[q.Limit-1].seq
+// setGroupMail derives the address of a Microsoft 365 group from its nickname.
+func (n *draft) setGroupMail(domain string) {
+	if n.is("mailEnabled") && n.get("mail") == nil {
+		address := n.text("mailNickname") + "@" + domain
+		n.put("mail", address)
+		n.put("proxyAddresses", []string{"SMTP:" + address})
 	}
-	for _, g := range rest {
-		p.Users = append(p.Users, g.values.Clone())
-	}
-	return p
 }
 
-// findGroup resolves an id. d is locked.
-func (d *Directory) findGroup(id string) (*group, error) {
-	if g := d.groups.groups[strings.ToLower(id)]; g != nil {
-		return g, nil
+// UpdateGroup applies the properties in the body of PATCH /groups/{id}, and adds members by their ids: all of it or nothing.
+func (d *Directory) UpdateGroup(id string, body map[string]any, members []string, may Rights) error {
+	v, err := d.decode(Groups, body)
+	if err != nil {
+		return err
 	}
-	return nil, fault.NotFound(id)
+	if _, sent := body[assignableToRole]; sent {
+		return fault.BadRequest("Property '%s' can be set at creation only.", assignableToRole)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g, err := d.writable(id, may)
+	if err != nil {
+		return err
+	}
+	joining, err := d.joining(g.now, members)
+	if err != nil {
+		return err
+	}
+	n := d.draft(Groups, g.now)
+	for p, value := range v {
+		n.set(p, value)
+	}
+	if err := n.checkGroup(); err != nil {
+		return err
+	}
+	if err := d.replace(g, n); err != nil {
+		return err
+	}
+	d.join(g, joining)
+	return nil
+}
+
+// DeleteGroup removes a group.
+func (d *Directory) DeleteGroup(id string, may Rights) error {
+	d.mu.RLock()
+	_, err := d.writable(id, may)
+	d.mu.RUnlock()
+	if err != nil {
+		return err
+	}
+	return d.Delete(Groups, id)
+}
+
+// writable is a group that the caller may change. d is locked.
+func (d *Directory) writable(id string, may Rights) (*object, error) {
+	g, err := d.find(Groups, id)
+	if err == nil && g.now.roleAssignable() && !may.Roles {
+		err = fault.Denied()
+	}
+	return g, err
 }

@@ -32,7 +32,7 @@ const refusedInAddresses = "~!#$%^&*()+=[]{}\\/|;:\"<>?,"
 
 // Invite creates the external user of an invitation. One that exists already is refused with a message that names its
 // object id, or returned when the policy adopts; one that is soft-deleted does not count.
-func (d *Directory) Invite(inv Invitation) (User, error) {
+func (d *Directory) Invite(inv Invitation) (*Entity, error) {
 	if err := d.checkInvitation(&inv); err != nil {
 		return nil, err
 	}
@@ -40,20 +40,22 @@ func (d *Directory) Invite(inv Invitation) (User, error) {
 	defer d.mu.Unlock()
 	if existing := d.invited(inv.Email); existing != nil {
 		if d.Config.Invite.AdoptExisting && existing.invitedAs != "" {
-			return existing.user.Clone(), nil
+			return existing.now, nil
 		}
 		return nil, fault.BadRequest("The invited user already exists in the directory as object ID: %s. "+
-			"They can use that account to sign in to shared apps and resources.", existing.id())
+			"They can use that account to sign in to shared apps and resources.", existing.id)
 	}
-	return d.add(&record{user: d.externalUser(inv), invitedAs: strings.ToLower(inv.Email)})
+	return d.add(&object{schema: Users, invitedAs: fold(inv.Email)}, d.externalUser(inv).fields)
 }
 
 // invited finds the live user an address belongs to. d is locked.
-func (d *Directory) invited(email string) *record {
-	if r := d.unique[inviteKey(email)]; r != nil {
-		return r
+func (d *Directory) invited(email string) *object {
+	for _, k := range []key{inviteKey(email), proxyKey("smtp:" + email)} {
+		if o := d.unique[k]; o != nil && o.schema == Users {
+			return o
+		}
 	}
-	return d.unique[proxyKey("smtp:"+email)]
+	return nil
 }
 
 func (d *Directory) checkInvitation(inv *Invitation) error {
@@ -78,15 +80,17 @@ func (d *Directory) checkInvitation(inv *Invitation) error {
 	return nil
 }
 
-func (d *Directory) externalUser(inv Invitation) User {
-	now := moment(d.Now())
+// externalUser is what an invitation leaves behind. d is locked.
+func (d *Directory) externalUser(inv Invitation) *draft {
+	var now any = moment(d.Now())
 	local, domain, _ := strings.Cut(inv.Email, "@")
 	alias := local + "_" + domain + "#EXT#"
 	state := pendingAcceptance
 	if d.AutoRedeem != nil && d.AutoRedeem(domain) {
 		state = accepted
 	}
-	user := User{
+	n := d.draft(Users, nil)
+	for name, v := range map[string]any{
 		"accountEnabled":                  true,
 		"createdDateTime":                 now,
 		"creationType":                    "Invitation",
@@ -95,13 +99,16 @@ func (d *Directory) externalUser(inv Invitation) User {
 		"externalUserStateChangeDateTime": now,
 		"mailNickname":                    alias,
 		"otherMails":                      []string{inv.Email},
+		sessionsFrom:                      now,
 		"userPrincipalName":               alias + "@" + d.initialDomain(),
 		"userType":                        inv.UserType,
+	} {
+		n.put(name, v)
 	}
-	user.setMail(inv.Email)
-	user.setIdentities(d.initialDomain())
-	return user
+	n.setMail(inv.Email)
+	n.setIdentities(d.initialDomain())
+	return n
 }
 
 // Redeemed reports whether the external user of an invitation has nothing left to accept.
-func (u User) Redeemed() bool { return u.text("externalUserState") == accepted }
+func (e *Entity) Redeemed() bool { return e.text("externalUserState") == accepted }

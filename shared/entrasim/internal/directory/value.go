@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"math"
@@ -13,7 +12,7 @@ import (
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 )
 
-// decode turns a value as JSON delivers it (numbers as json.Number) into the value a User holds, or refuses it.
+// decode turns a value as JSON delivers it (numbers as json.Number) into the value an Entity holds, or refuses it.
 // A nil value clears the property.
 func (p *Property) decode(raw any) (any, error) {
 	if raw == nil {
@@ -34,7 +33,7 @@ func (p *Property) decode(raw any) (any, error) {
 	case Texts:
 		return p.texts(raw)
 	case Composite:
-		return p.composite(raw)
+		return p.object(raw)
 	case Integer:
 		return p.integer(raw)
 	case Binary:
@@ -91,8 +90,8 @@ func (p *Property) texts(raw any) (any, error) {
 	return texts, nil
 }
 
-// composite keeps the fields that were sent; what that means for the others is decided by merge.
-func (p *Property) composite(raw any) (any, error) {
+// object keeps the fields that were sent; what that means for the others is decided by merge.
+func (p *Property) object(raw any) (any, error) {
 	fields, ok := raw.(map[string]any)
 	if !ok {
 		return nil, p.wrongType(raw)
@@ -145,33 +144,6 @@ func checkPassword(fields map[string]any) error {
 	return nil
 }
 
-// merge is the value of a composite after a PATCH: extension attributes are attributes of their own, everything else is
-// replaced as a whole, so that a field which was not sent becomes null.
-func (p *Property) merge(old, sent any) any {
-	fields, ok := sent.(map[string]any)
-	if p.Kind != Composite || !ok {
-		return sent
-	}
-	if before, ok := old.(map[string]any); ok && p.Name == extensionAttributes {
-		return compositeOf(p, before, fields)
-	}
-	return compositeOf(p, fields)
-}
-
-// compositeOf holds every field of the composite; later layers win.
-func compositeOf(p *Property, layers ...map[string]any) map[string]any {
-	object := make(map[string]any, len(p.Fields))
-	for _, name := range p.Fields {
-		object[name] = nil
-		for _, layer := range layers {
-			if v, ok := layer[name]; ok {
-				object[name] = v
-			}
-		}
-	}
-	return object
-}
-
 func (p *Property) integer(raw any) (any, error) {
 	number, ok := raw.(json.Number)
 	if !ok {
@@ -213,7 +185,7 @@ func (p *Property) wrongType(raw any) error {
 
 // invalid refuses the value of the property, or of a field of it.
 func (p *Property) invalid(name string) error {
-	return fault.BadRequest("Invalid value specified for property '%s' of resource '%s'.", name, cmp.Or(p.Of, "User"))
+	return fault.BadRequest("Invalid value specified for property '%s' of resource '%s'.", name, p.of)
 }
 
 func invalidProperty(name string) error { return fault.BadRequest("Invalid property '%s'.", name) }

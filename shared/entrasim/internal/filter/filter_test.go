@@ -31,6 +31,10 @@ func TestParse(t *testing.T) {
 		"not turns what follows":      {"NOT startsWith(mail,'a') and b eq '1'", "not (startswith(mail,'a')) and b eq '1'"},
 		"the end of a text":           {"endsWith( mail , '@b.com' )", "endswith(mail,'@b.com')"},
 		"the start within any":        {"proxyAddresses/any(p:startswith(p,'smtp:'))", "proxyAddresses/any(p:startswith(p,'smtp:'))"},
+		"a moment":                    {"createdDateTime ge 2021-11-01T10:00:00+02:00", "createdDateTime ge 2021-11-01T08:00:00Z"},
+		"a date is its beginning":     {"createdDateTime le 2021-11-01", "createdDateTime le 2021-11-01T00:00:00Z"},
+		"a GUID":                      {"resourceId eq 8E881353-1735-45af-af21-ee1344582a4d", "resourceId eq 8e881353-1735-45af-af21-ee1344582a4d"},
+		"a number of values":          {"otherMails/$count ne 0", "not (otherMails/$count eq 0)"},
 		"spaces anywhere between":     {"  ( a  eq  '1' )  ", "a eq '1'"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,10 +78,11 @@ func TestParseRefuses(t *testing.T) {
 
 func TestParseNamesWhatItDoesNotSupport(t *testing.T) {
 	for in, want := range map[string]string{
-		"otherMails/all(x:x eq 'a')":  "all",
-		"createdDateTime ge 2026":     "ge",
-		"contains(displayName,'a')":   "contains",
-		"tolower(displayName) eq 'a'": "tolower",
+		"otherMails/all(x:x eq 'a')":    "all",
+		"createdDateTime gt 2026-01-01": "gt",
+		"employeeId add 1 eq 2":         "add",
+		"contains(displayName,'a')":     "contains",
+		"tolower(displayName) eq 'a'":   "tolower",
 	} {
 		_, err := filter.Parse(in)
 		if unsupported := new(filter.UnsupportedError); !errors.As(err, &unsupported) || unsupported.Name != want {
@@ -91,7 +96,7 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"mail eq 'a@b.com'", "(a eq 'x' or b eq null) and c eq true", "otherMails/any(x:x eq 'a''b')",
 		"identities/any(c:c/issuerAssignedId eq 'x' and c/issuer eq 'y')", "not a", "a eq 'x' and (b eq 'y' and c eq 'z')",
-		"a eq 'x' or (b eq 'y' or c eq 'z')", "((((", "a/b/c eq 'é'", "not not (a ne 'x' or b in ('y','z'))", "endswith(a,'''')",
+		"a eq 'x' or (b eq 'y' or c eq 'z')", "((((", "a/b/c eq 'é'", "c ge 2021-11-01 and d/$count eq 0 or e eq 8e881353-1735-45af-af21-ee1344582a4d", "not not (a ne 'x' or b in ('y','z'))", "endswith(a,'''')",
 	} {
 		f.Add(seed)
 	}

@@ -8,15 +8,20 @@ import (
 // maxDepth bounds the nesting of parentheses and lambdas, so that a hostile expression cannot exhaust the stack.
 const maxDepth = 50
 
-// Words of OData that a directory understands and this package does not, so that they are named instead of misread.
+// Words of OData that no directory object takes, so that they are named instead of misread.
 var (
-	otherOperators = []string{"gt", "ge", "lt", "le", "has"}
-	otherFunctions = []string{"all", "contains", "length", "tolower", "toupper"}
+	otherOperators = []string{"gt", "lt", "has", "add", "sub", "mul", "div", "mod"}
+	otherFunctions = []string{
+		"all", "contains", "length", "indexof", "substring", "substringof", "tolower", "toupper", "trim", "concat",
+		"year", "month", "day", "hour", "minute", "second", "now", "cast", "isof",
+	}
 )
 
 const (
 	startswith = "startswith"
 	endswith   = "endswith"
+	// countSegment ends the path of the number of values in a collection.
+	countSegment = "$count"
 )
 
 // Parse reads one expression. Keywords are case-insensitive; strings are in single quotes, doubled to escape.
@@ -145,6 +150,9 @@ func (p *parser) compare(path []string) (Expr, error) {
 		return &Not{e}, err
 	case "in":
 		return p.in(path)
+	case "ge", "le":
+		value, err := p.literal()
+		return &Order{path, value, strings.EqualFold(operator, "le")}, err
 	}
 	p.pos = start
 	return nil, p.fail("unknown operator")
@@ -176,46 +184,6 @@ func (p *parser) in(path []string) (Expr, error) {
 	return e, p.expect(')')
 }
 
-func (p *parser) literal() (any, error) {
-	p.space()
-	if p.pos < len(p.input) && p.input[p.pos] == '\'' {
-		return p.quoted()
-	}
-	word, err := p.name()
-	if err != nil {
-		return nil, p.fail("expected a value")
-	}
-	switch strings.ToLower(word) {
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
-	case "null":
-		return nil, nil
-	}
-	p.pos -= len(word)
-	return nil, p.fail("expected a quoted string, true, false or null")
-}
-
-func (p *parser) quoted() (string, error) {
-	start := p.pos
-	var b strings.Builder
-	for rest := p.input[p.pos+1:]; ; {
-		text, after, closed := strings.Cut(rest, "'")
-		if !closed {
-			p.pos = start
-			return "", p.fail("unterminated string")
-		}
-		b.WriteString(text)
-		if !strings.HasPrefix(after, "'") {
-			p.pos = len(p.input) - len(after)
-			return b.String(), nil
-		}
-		b.WriteByte('\'')
-		rest = after[1:]
-	}
-}
-
 // path reads names joined by slashes.
 func (p *parser) path() ([]string, error) {
 	var path []string
@@ -229,6 +197,10 @@ func (p *parser) path() ([]string, error) {
 			return path, nil
 		}
 		p.pos++
+		if strings.HasPrefix(p.input[p.pos:], countSegment) {
+			p.pos += len(countSegment)
+			return append(path, countSegment), nil
+		}
 	}
 }
 

@@ -15,7 +15,15 @@ func (e *Or) String() string {
 	return e.Left.String() + " or " + e.Right.String()
 }
 
-func (e *Equal) String() string { return strings.Join(e.Path, "/") + " eq " + literal(e.Value) }
+func (e *Equal) String() string { return strings.Join(e.Path, "/") + " eq " + print(e.Value) }
+
+func (e *Order) String() string {
+	operator := " ge "
+	if e.Most {
+		operator = " le "
+	}
+	return strings.Join(e.Path, "/") + operator + print(e.Value)
+}
 
 func (e *Not) String() string { return "not (" + e.Operand.String() + ")" }
 
@@ -24,7 +32,7 @@ func (e *Affix) String() string {
 	if e.End {
 		name = endswith
 	}
-	return name + "(" + strings.Join(e.Path, "/") + "," + literal(e.Value) + ")"
+	return name + "(" + strings.Join(e.Path, "/") + "," + print(e.Value) + ")"
 }
 
 func (e *Any) String() string {
@@ -45,15 +53,4 @@ func nested(e Expr) string {
 		return "(" + e.String() + ")"
 	}
 	return operand(e)
-}
-
-func literal(v any) string {
-	switch v := v.(type) {
-	case string:
-		return "'" + strings.ReplaceAll(v, "'", "''") + "'"
-	case nil:
-		return "null"
-	default:
-		return fmt.Sprint(v)
-	}
 }

@@ -31,7 +31,7 @@ func (s *Service) listApplications(c *call) (answer, error) {
 		}
 		value = append(value, shown)
 	}
-	return ok(map[string]any{"@odata.context": c.context("applications" + o.suffix(o.selected)), "value": value}), nil
+	return ok(map[string]any{"@odata.context": c.context("applications" + o.names()), "value": value}), nil
 }
 
 // getApplication answers GET /applications/{id} and GET /applications(appId='{appId}').
@@ -47,7 +47,7 @@ func (s *Service) getApplication(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	body["@odata.context"] = c.context("applications" + o.suffix(o.selected) + "/$entity")
+	body["@odata.context"] = c.context("applications" + o.names() + "/$entity")
 	return ok(body), nil
 }
 

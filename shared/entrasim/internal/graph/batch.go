@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -55,18 +56,20 @@ func (s *Service) batch(c *call) (answer, error) {
 // steps reads the body. What the requests in it say is theirs, annotations included.
 func (c *call) steps() ([]step, error) {
 	data, err := c.read()
-	if err == nil {
-		_, err = c.parse(data) // refuses what is no JSON
+	if err != nil {
+		return nil, err
 	}
+	object, err := c.parse(data)
 	if err != nil {
 		return nil, err
 	}
 	var body struct {
 		Requests []step `json:"requests"`
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&body); err != nil {
+	if name := misspelt(object, reflect.TypeOf(body)); name != "" {
+		return nil, badRequest("The batch is not valid: unknown property '" + name + "'.")
+	}
+	if err := json.Unmarshal(data, &body); err != nil {
 		return nil, badRequest("The batch is not valid: " + strings.TrimPrefix(err.Error(), "json: ") + ".")
 	}
 	return body.Requests, checkBatch(body.Requests)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
@@ -65,6 +66,9 @@ func (c *call) decodeOptional(into any) error {
 }
 
 func fillIn(object map[string]any, into any) error {
+	if name := misspelt(object, reflect.TypeOf(into)); name != "" {
+		return badRequest("The request body is not valid: unknown property '" + name + "'.")
+	}
 	data, err := json.Marshal(object)
 	if err != nil {
 		return err
@@ -79,6 +83,45 @@ func fillIn(object map[string]any, into any) error {
 		return badRequest("The request body is not valid: " + strings.TrimPrefix(err.Error(), "json: ") + ".")
 	}
 	return nil
+}
+
+// misspelt is a name in an object that is none of the type's, or none in this case: Go does not mind the case of names, and
+// Graph does.
+func misspelt(v any, t reflect.Type) string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	switch v := v.(type) {
+	case []any:
+		for _, one := range v {
+			if name := misspelt(one, t); name != "" {
+				return name
+			}
+		}
+	case map[string]any:
+		if t.Kind() != reflect.Struct {
+			return ""
+		}
+		for name, value := range v {
+			field, known := fieldNamed(t, name)
+			if !known {
+				return name
+			}
+			if inner := misspelt(value, field.Type); inner != "" {
+				return inner
+			}
+		}
+	}
+	return ""
+}
+
+func fieldNamed(t reflect.Type, name string) (reflect.StructField, bool) {
+	for _, field := range reflect.VisibleFields(t) {
+		if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag == name {
+			return field, true
+		}
+	}
+	return reflect.StructField{}, false
 }
 
 func (c *call) read() ([]byte, error) {

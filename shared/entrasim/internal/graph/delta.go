@@ -19,13 +19,16 @@ const maxFollowed = 50
 
 // deltaToken is what a token of change tracking holds. Clients must not read it.
 type deltaToken struct {
-	Generation int       `json:"g"`
-	From       int64     `json:"f"`
-	Start      int64     `json:"s"`
-	After      int64     `json:"a"`
-	Selected   []string  `json:"n,omitempty"` // nil: the default properties
-	IDs        []string  `json:"i,omitempty"`
-	Issued     time.Time `json:"t"`
+	Tenant     string           `json:"d"`
+	Set        string           `json:"k"`
+	Generation int              `json:"g"`
+	From       int64            `json:"f"`
+	Start      int64            `json:"s"`
+	After      int64            `json:"a"`
+	Within     directory.Within `json:"w,omitzero"`
+	Selected   []string         `json:"n,omitempty"` // nil: the default properties
+	IDs        []string         `json:"i,omitempty"`
+	Issued     time.Time        `json:"t"`
 }
 
 func (t deltaToken) String() string {
@@ -36,54 +39,63 @@ func (t deltaToken) String() string {
 	return base64.RawURLEncoding.EncodeToString(data)
 }
 
-// delta answers GET /users/delta: the first page of a round from the beginning or from a deltaLink, or one of those that
-// nextLinks lead to.
-func (s *Service) delta(c *call) (answer, error) {
-	t, latest, err := s.deltaToken(c)
-	if err != nil {
-		return answer{}, err
-	}
-	names, manager, err := c.followedProperties(t.Selected)
+// linksPerObject is how many links an object on a page of change tracking tells for each object the page may have.
+const linksPerObject = 20
+
+// userDelta answers GET /users/delta.
+func (s *Service) userDelta(c *call) (answer, error) { return s.delta(c, directory.Users) }
+
+// groupDelta answers GET /groups/delta.
+func (s *Service) groupDelta(c *call) (answer, error) { return s.delta(c, directory.Groups) }
+
+// delta answers the first page of a round from the beginning or from a deltaLink, or one of those that nextLinks lead to.
+func (s *Service) delta(c *call, schema *directory.Schema) (answer, error) {
+	t, latest, err := s.deltaToken(c, schema)
 	if err != nil {
 		return answer{}, err
 	}
 	prefer := preferences(c.Header)
-	q := directory.DeltaQuery{From: t.From, Start: t.Start, After: t.After, Names: names, Limit: s.limit(options{top: prefer.pageSize})}
-	if manager {
-		q.Names = append(slices.Clone(names), "manager")
+	q, err := c.deltaQuery(schema, t)
+	if err != nil {
+		return answer{}, err
 	}
-	if t.IDs != nil {
-		q.IDs = map[string]bool{}
-		for _, id := range t.IDs {
-			q.IDs[strings.ToLower(id)] = true
-		}
-	}
-	var page directory.Delta
-	if latest {
-		page.After = t.Start
-	} else {
-		page = c.dir.Delta(q)
+	q.Limit = s.limit(options{top: prefer.pageSize})
+	q.LinkLimit = linksPerObject * q.Limit
+	page := directory.Delta{After: t.Start}
+	if !latest {
+		page = c.view.Delta(schema, q)
 	}
 	value := make([]map[string]any, len(page.Items))
 	for i, item := range page.Items {
-		value[i] = c.deltaItem(item, names, prefer.minimal)
-		if manager && item.Removed == "" {
-			tellManager(value[i], item)
-		}
+		value[i] = deltaItem(item, q.Properties, prefer.minimal)
 	}
-	body := map[string]any{"@odata.context": c.context("users" + options{selected: t.Selected}.suffix(names)), "value": value}
-	if t.Issued = s.Now().UTC(); page.More {
-		t.After = page.After
-		body["@odata.nextLink"] = c.root() + "/users/delta?$skiptoken=" + t.String()
+	body := map[string]any{"@odata.context": c.context(schema.Set + options{selected: t.Selected}.suffix(q.Properties)), "value": value}
+	link := c.root() + "/" + schema.Set + "/delta?"
+	t.After, t.Within, t.Issued = page.After, page.Within, s.Now().UTC()
+	if page.More {
+		body["@odata.nextLink"] = link + "$skiptoken=" + t.String()
 	} else {
-		t.From, t.Start, t.After = page.After, page.After, page.After
-		body["@odata.deltaLink"] = c.root() + "/users/delta?$deltatoken=" + t.String()
+		t.From, t.Start = page.After, page.After
+		body["@odata.deltaLink"] = link + "$deltatoken=" + t.String()
 	}
 	return ok(body), nil
 }
 
+// deltaQuery is what a token asks for.
+func (c *call) deltaQuery(schema *directory.Schema, t deltaToken) (q directory.DeltaQuery, err error) {
+	q = directory.DeltaQuery{From: t.From, Start: t.Start, After: t.After, Within: t.Within}
+	if q.Properties, q.Links, err = c.followed(schema, t.Selected); err != nil || t.IDs == nil {
+		return q, err
+	}
+	q.IDs = map[string]bool{}
+	for _, id := range t.IDs {
+		q.IDs[strings.ToLower(id)] = true
+	}
+	return q, nil
+}
+
 // deltaToken reads the token of a request, or makes that of a first one. latest asks for no data.
-func (s *Service) deltaToken(c *call) (t deltaToken, latest bool, err error) {
+func (s *Service) deltaToken(c *call, schema *directory.Schema) (t deltaToken, latest bool, err error) {
 	query := c.URL.Query()
 	option := func(name string) string { return query.Get("$"+name) + query.Get(name) }
 	for name := range query {
@@ -100,43 +112,47 @@ func (s *Service) deltaToken(c *call) (t deltaToken, latest bool, err error) {
 	case skip != "" && (token != "" || option("select") != "" || option("filter") != ""):
 		return t, false, badRequest("A $skiptoken holds all options of the first request, and stands alone.")
 	case skip != "":
-		t, err = s.oldToken(c, skip)
+		t, err = s.oldToken(c, schema, skip)
 		return t, false, err
 	case token != "" && token != "latest":
-		if t, err = s.oldToken(c, token); err != nil {
+		if t, err = s.oldToken(c, schema, token); err != nil {
 			return t, false, err
 		}
 	default:
 		version, generation := c.dir.DeltaState()
-		t, latest = deltaToken{Generation: generation, Start: version}, token == "latest"
+		t, latest = deltaToken{Tenant: c.caller.TenantID, Set: schema.Set, Generation: generation, Start: version}, token == "latest"
 	}
 	if selected := option("select"); selected != "" {
 		t.Selected = strings.Split(selected, ",")
 	}
 	if text := option("filter"); text != "" {
-		if t.IDs, err = followed(text); err != nil {
+		if t.IDs, err = followedIDs(text); err != nil {
 			return t, false, err
 		}
 	}
 	return t, latest, nil
 }
 
-// oldToken reads a token that was handed out before. One that is too old, or of a state that was lost, is answered with 410
-// and the address at which everything begins anew.
-func (s *Service) oldToken(c *call, text string) (t deltaToken, err error) {
+// oldToken reads a token that was handed out before. The answer to one that is too old is 400; one of a state that was lost is
+// answered with 410 and the address at which everything begins anew: the overview of change tracking knows both.
+func (s *Service) oldToken(c *call, schema *directory.Schema, text string) (t deltaToken, err error) {
 	data, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || json.Unmarshal(data, &t) != nil {
+	if err != nil || json.Unmarshal(data, &t) != nil || t.Tenant != c.caller.TenantID || t.Set != schema.Set {
 		return t, badRequest("The delta token is not valid.")
 	}
-	if _, generation := c.dir.DeltaState(); t.Generation != generation || s.Now().Sub(t.Issued) > directory.DeltaLife {
-		return t, fault.New(http.StatusGone, "syncStateNotFound", "The sync state generation is not found; a full read is required.").
-			With("Location", c.root()+"/users/delta?$deltatoken=")
+	const lost = "The sync state generation is not found; a full read is required."
+	if s.Now().Sub(t.Issued) > directory.DeltaLife {
+		return t, fault.New(http.StatusBadRequest, "syncStateNotFound", lost)
+	}
+	if _, generation := c.dir.DeltaState(); t.Generation != generation {
+		return t, fault.New(http.StatusGone, "syncStateNotFound", lost).
+			With("Location", c.root()+"/"+schema.Set+"/delta?$deltatoken=")
 	}
 	return t, nil
 }
 
-// followed are the ids of a filter of the form id eq '…' or id eq '…'.
-func followed(text string) ([]string, error) {
+// followedIDs are the ids of a filter of the form id eq '…' or id eq '…'.
+func followedIDs(text string) ([]string, error) {
 	e, err := parseFilter(text)
 	if err != nil {
 		return nil, err
@@ -164,49 +180,54 @@ func idsOf(e filter.Expr) (ids []string, isList bool) {
 	return nil, false
 }
 
-// deltaItem shows a user who changed: with all properties that are followed, or with those that changed only.
-func (c *call) deltaItem(item directory.DeltaItem, names []string, minimal bool) map[string]any {
+// deltaItem shows an object that changed: with all properties that are followed, or with those that changed only.
+func deltaItem(item directory.DeltaItem, properties []*directory.Property, minimal bool) map[string]any {
 	if item.Removed != "" {
 		return map[string]any{"id": item.ID, "@removed": map[string]any{"reason": item.Removed}}
 	}
-	if minimal {
-		if item.Changed != nil {
-			names = slices.DeleteFunc(slices.Clone(item.Changed), func(name string) bool { return name == "manager" })
-		} else {
-			names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return item.User[name] == nil })
-		}
+	switch {
+	case minimal && item.New:
+		properties = slices.DeleteFunc(slices.Clone(properties), func(p *directory.Property) bool { return item.Entity.Get(p.Name) == nil })
+	case minimal:
+		properties = item.Changed
 	}
-	shown := c.render(item.User, names)
+	shown := render(item.Entity, properties)
 	shown["id"] = item.ID
+	if len(item.Links) > 0 {
+		shown[navigation[item.Entity.Schema()]+"@delta"] = deltaLinks(item.Links)
+	}
 	return shown
 }
 
-// followedProperties resolves what is followed: properties and, apart from them, the manager.
-func (c *call) followedProperties(selected []string) (names []string, manager bool, err error) {
+// deltaLinks shows links that came and went.
+func deltaLinks(links []directory.DeltaLink) []map[string]any {
+	shown := make([]map[string]any, len(links))
+	for i, l := range links {
+		shown[i] = map[string]any{"@odata.type": "#microsoft.graph." + l.Kind, "id": l.ID}
+		if l.Removed {
+			shown[i]["@removed"] = map[string]any{"reason": "deleted"}
+		}
+	}
+	return shown
+}
+
+// navigation is the one navigation property that change tracking follows of each resource.
+var navigation = map[*directory.Schema]string{directory.Users: "manager", directory.Groups: "members"}
+
+// followed resolves what is followed: properties and, apart from them, the navigation property. Members of groups are followed
+// if nothing is selected, as the example in the reference of group-delta shows; a manager has to be selected.
+func (c *call) followed(schema *directory.Schema, selected []string) (properties []*directory.Property, links bool, err error) {
+	links = selected == nil && schema == directory.Groups
 	rest := slices.DeleteFunc(slices.Clone(selected), func(name string) bool {
-		is := strings.EqualFold(strings.TrimSpace(name), "manager")
-		manager = manager || is
+		is := strings.EqualFold(strings.TrimSpace(name), navigation[schema])
+		links = links || is
 		return is
 	})
 	if selected != nil && len(rest) == 0 {
 		rest = []string{"id"}
 	}
-	names, err = c.selection(options{selected: rest})
-	return names, manager, err
-}
-
-// tellManager adds who the manager is to a user who changed, if there is something to tell: a manager, or that there is none
-// any more.
-func tellManager(shown map[string]any, item directory.DeltaItem) {
-	const delta = "manager@delta"
-	switch {
-	case item.Manager != "":
-		shown[delta] = []map[string]any{{"@odata.type": "#microsoft.graph.user", "id": item.Manager}}
-	case slices.Contains(item.Changed, "manager"):
-		shown[delta] = []map[string]any{{
-			"@odata.type": "#microsoft.graph.user", "id": item.Former, "@removed": map[string]any{"reason": "deleted"},
-		}}
-	}
+	properties, err = c.selection(schema, rest)
+	return properties, links, err
 }
 
 // preference is what the Prefer header asks for.

@@ -64,7 +64,7 @@ func (s *Service) invite(c *call) (answer, error) {
 	i.Context = c.context("invitations/$entity")
 	i.ID = uuid.NewString()
 	i.RedeemURL = "https://" + c.Host + "/redeem?tenant=" + c.caller.TenantID + "&user=" + i.ID + "&ver=2.0"
-	i.User = &invitedUser{ID: u["id"].(string)}
+	i.User = &invitedUser{ID: u.ID()}
 	if i.Status = "PendingAcceptance"; u.Redeemed() {
 		i.Status = "Completed"
 	}

@@ -7,19 +7,24 @@ import (
 	"strings"
 
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 )
 
 // getManager answers GET /users/{id | userPrincipalName}/manager.
 func (s *Service) getManager(c *call) (answer, error) {
-	o, names, err := c.selectOnly()
+	o, err := c.options("select")
 	if err != nil {
 		return answer{}, err
 	}
-	u, err := c.dir.Manager(c.params["user"])
+	properties, err := c.selection(directory.Users, o.selected)
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(c.directoryObject(u, names, o)), nil
+	e, err := c.view.Manager(c.params["user"])
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(c.directoryObject(e, properties, o)), nil
 }
 
 // setManager answers PUT /users/{id | userPrincipalName}/manager/$ref.
@@ -36,27 +41,51 @@ func (s *Service) removeManager(c *call) (answer, error) {
 	return noContent, c.dir.RemoveManager(c.params["user"])
 }
 
-// directReports answers GET /users/{id | userPrincipalName}/directReports, on one page.
+// directReports answers GET /users/{id | userPrincipalName}/directReports.
 func (s *Service) directReports(c *call) (answer, error) {
-	o, names, err := c.selectOnly()
-	if err != nil {
-		return answer{}, err
-	}
-	users, err := c.dir.DirectReports(c.params["user"])
-	if err != nil {
-		return answer{}, err
-	}
-	return ok(c.directoryObjects(users, names, o)), nil
+	all, err := c.view.DirectReports(c.params["user"])
+	return s.related(c, all, err)
 }
 
-// directoryObjects is a collection in which each object has to say what it is.
-func (c *call) directoryObjects(users []directory.User, names []string, o options) map[string]any {
-	value := make([]map[string]any, len(users))
-	for i, u := range users {
-		value[i] = c.render(u, names)
-		value[i]["@odata.type"] = "#microsoft.graph.user"
+// expansion is what $expand=manager asks for.
+type expansion struct {
+	selected []string // of the manager; nil: the default properties
+}
+
+// parseExpand reads $expand=manager or $expand=manager($select=…), the only ones that are played.
+func parseExpand(text string) (*expansion, error) {
+	name, nested, has := strings.Cut(text, "(")
+	if !strings.EqualFold(name, "manager") {
+		return nil, fault.NotModelled("$expand=%s", text)
 	}
-	return map[string]any{"@odata.context": c.context("directoryObjects" + o.suffix(names)), "value": value}
+	if !has {
+		return &expansion{}, nil
+	}
+	option, value, _ := strings.Cut(strings.TrimSuffix(nested, ")"), "=")
+	if !strings.EqualFold(strings.TrimPrefix(option, "$"), "select") || !strings.HasSuffix(nested, ")") || strings.Contains(value, ";") {
+		return nil, fault.NotModelled("$expand=%s", text)
+	}
+	return &expansion{selected: strings.Split(value, ",")}, nil
+}
+
+// expand adds their managers to users that are shown. Who has none is shown without.
+func (c *call) expand(s *directory.Schema, users []*directory.Entity, shown []map[string]any, o options) error {
+	if o.expanded == nil {
+		return nil
+	}
+	if s != directory.Users {
+		return unknownProperty("manager", s.Name)
+	}
+	properties, err := c.selection(directory.Users, o.expanded.selected)
+	if err != nil {
+		return err
+	}
+	for i, user := range users {
+		if m := c.view.ManagerOf(user); m != nil {
+			shown[i]["manager"] = typed(m, properties)
+		}
+	}
+	return nil
 }
 
 // reference is the id in a body that refers to an object: {"@odata.id": "https://graph…/v1.0/users/{id}"}.
@@ -83,7 +112,7 @@ func referenceID(reference string) (string, error) {
 	}
 	kind, id := path.Split(strings.TrimSuffix(u.Path, "/"))
 	switch strings.ToLower(path.Base(kind)) {
-	case "users", "groups", "directoryobjects":
+	case "users", "groups", "serviceprincipals", "directoryobjects":
 		return id, nil
 	}
 	return "", badRequest("The reference '" + reference + "' is the URL of no directory object.")

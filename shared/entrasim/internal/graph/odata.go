@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/filter"
 )
@@ -22,44 +21,94 @@ const (
 // options are the system query options of a request.
 type options struct {
 	selected []string // as sent; nil = the default properties
+	expanded *expansion
 	filter   filter.Expr
+	search   filter.Expr
+	order    *ordering
 	top      int
 	after    int64 // from $skiptoken
 	count    bool
 	advanced bool // ConsistencyLevel: eventual and $count=true
 }
 
-// options reads the query. An option that is not among the allowed is one the simulator does not play.
+// ordering is what $orderby asks for.
+type ordering struct {
+	property   string
+	descending bool
+}
+
+// refusedOptions are query options that collections of directory objects do not take, in the words of Graph.
+var refusedOptions = map[string]string{
+	"skip":    "'$skip' is not supported by the service.",
+	"apply":   "The query parameter '$apply' is not supported.",
+	"compute": "The query parameter '$compute' is not supported.",
+}
+
+// options reads the query. Names are those of OData, in any case and with or without the $. One that is not among the allowed is
+// refused: by Graph, or by the simulator, which does not play it.
 func (c *call) options(allowed ...string) (options, error) {
 	var o options
 	query, err := url.ParseQuery(c.URL.RawQuery)
 	if err != nil {
 		return o, badRequest("The query string is not valid.")
 	}
-	// The advanced mode decides how a filter is read, so it comes first.
-	counted := strings.EqualFold(query.Get("$count"), "true")
-	o.advanced = counted && strings.EqualFold(c.Header.Get("ConsistencyLevel"), "eventual")
+	// The advanced mode decides how the others are read, so it comes first.
+	counted := strings.EqualFold(query.Get("$count")+query.Get("count"), "true")
+	o.advanced = counted && c.eventual()
 	for key, values := range query {
 		name := strings.ToLower(strings.TrimPrefix(key, "$"))
+		if message, refused := refusedOptions[name]; refused {
+			return o, badRequest(message)
+		}
 		if !slices.Contains(allowed, name) {
 			return o, fault.NotModelled("the query option %s of %s %s", key, c.Method, c.URL.Path)
 		}
-		if len(values) > 1 {
+		if len(values) > 1 || name != key && query.Has(name) {
 			return o, badRequest("Query option '" + key + "' was specified more than once, but it must be specified at most once.")
 		}
 		if err := o.set(name, values[0]); err != nil {
 			return o, err
 		}
 	}
-	return o, nil
+	return o, c.combine(o)
+}
+
+// eventual reports whether the request accepts what an index says, which may be late.
+func (c *call) eventual() bool {
+	return strings.EqualFold(c.Header.Get("ConsistencyLevel"), "eventual")
+}
+
+// combine refuses options that do not go together. Source: the reference of advanced queries.
+func (c *call) combine(o options) error {
+	switch {
+	case o.search != nil && !c.eventual():
+		return fault.UnsupportedQuery("Request with $search query parameter only works through MSGraph with a special request header: 'ConsistencyLevel: eventual'")
+	case o.order != nil && (o.filter != nil || o.search != nil) && !o.advanced:
+		return sortingUnsupported()
+	case o.expanded != nil && o.advanced:
+		return fault.UnsupportedQuery("$expand is not supported with advanced queries.")
+	}
+	return nil
+}
+
+func sortingUnsupported() error {
+	return fault.UnsupportedQuery("Sorting not supported for current query.")
 }
 
 func (o *options) set(name, value string) (err error) {
 	switch name {
 	case "select":
 		o.selected = strings.Split(value, ",")
+	case "expand":
+		o.expanded, err = parseExpand(value)
 	case "filter":
 		o.filter, err = parseFilter(value)
+	case "search":
+		if o.search, err = filter.ParseSearch(value); err != nil {
+			return badRequest("Invalid $search clause: " + err.Error() + ".")
+		}
+	case "orderby":
+		o.order, err = parseOrder(value)
 	case "top":
 		if o.top, err = strconv.Atoi(value); err != nil || o.top < 1 || o.top > maxPage {
 			return fault.BadRequest("Invalid page size specified: '%s'. Must be between 1 and %d inclusive.", value, maxPage)
@@ -67,9 +116,26 @@ func (o *options) set(name, value string) (err error) {
 	case "skiptoken":
 		o.after, err = parseSkipToken(value)
 	case "count":
+		if !strings.EqualFold(value, "true") && !strings.EqualFold(value, "false") {
+			return badRequest("Invalid value '" + value + "' for $count query option found. Valid values are 'true' and 'false'.")
+		}
 		o.count = o.advanced // without the header Graph does not count
 	}
 	return err
+}
+
+// parseOrder reads one property and a direction.
+func parseOrder(text string) (*ordering, error) {
+	words := strings.Fields(text)
+	switch {
+	case strings.Contains(text, ","):
+		return nil, fault.NotModelled("$orderby of several properties")
+	case len(words) == 1, len(words) == 2 && strings.EqualFold(words[1], "asc"):
+		return &ordering{property: words[0]}, nil
+	case len(words) == 2 && strings.EqualFold(words[1], "desc"):
+		return &ordering{words[0], true}, nil
+	}
+	return nil, badRequest("Syntax error in $orderby: '" + text + "'.")
 }
 
 func parseFilter(text string) (filter.Expr, error) {
@@ -78,10 +144,10 @@ func parseFilter(text string) (filter.Expr, error) {
 	switch {
 	case errors.As(err, &syntax):
 		return nil, badRequest("Invalid filter clause: " + err.Error() + ".")
-	case err != nil:
-		return nil, fault.NotModelled("%s in $filter", unsupported.Name)
+	case errors.As(err, &unsupported):
+		return nil, fault.UnsupportedQuery("The operator or function '" + unsupported.Name + "' is not supported in $filter.")
 	}
-	return e, nil
+	return e, err
 }
 
 // A skip token marks the last user of a page. Clients must not read it.
@@ -118,37 +184,6 @@ func (c *call) nextLink(after int64) string {
 	return "https://" + c.Host + c.URL.EscapedPath() + "?" + strings.Join(kept, "&")
 }
 
-// list answers a collection of users, live or deleted, as the options ask for it.
-func (s *Service) list(c *call, read func(directory.Query) directory.Page) (answer, error) {
-	o, err := c.options("select", "filter", "top", "skiptoken", "count")
-	if err != nil {
-		return answer{}, err
-	}
-	names, err := c.selection(o)
-	if err != nil {
-		return answer{}, err
-	}
-	q := directory.Query{After: o.after, Limit: s.limit(o)}
-	if o.filter != nil {
-		if q.Match, err = c.dir.Filter(o.filter, o.advanced); err != nil {
-			return answer{}, err
-		}
-	}
-	page := read(q)
-	value := make([]map[string]any, len(page.Users))
-	for i, u := range page.Users {
-		value[i] = c.render(u, names)
-	}
-	body := map[string]any{"@odata.context": c.context("users" + o.suffix(names)), "value": value}
-	if page.Next > 0 {
-		body["@odata.nextLink"] = c.nextLink(page.Next)
-	}
-	if o.count && o.after == 0 {
-		body["@odata.count"] = page.Total
-	}
-	return ok(body), nil
-}
-
 func (s *Service) limit(o options) int {
 	limit := o.top
 	if limit == 0 {
@@ -158,50 +193,4 @@ func (s *Service) limit(o options) int {
 		limit = min(limit, s.PageSize)
 	}
 	return limit
-}
-
-// selection resolves $select to the names of properties.
-func (c *call) selection(o options) ([]string, error) {
-	if o.selected == nil {
-		return directory.DefaultProperties(), nil
-	}
-	var names []string
-	for _, sent := range o.selected {
-		p := c.dir.FoldedProperty(strings.TrimSpace(sent))
-		switch {
-		case p == nil:
-			return nil, badRequest("Parsing OData Select and Expand failed: Could not find a property named '" +
-				strings.TrimSpace(sent) + "' on type 'microsoft.graph.user'.")
-		case !p.Readable():
-			return nil, fault.NotModelled("reading %s", p.Name)
-		case !slices.Contains(names, p.Name):
-			names = append(names, p.Name)
-		}
-	}
-	return names, nil
-}
-
-// suffix is what a selection adds to the context.
-func (o options) suffix(names []string) string {
-	if o.selected == nil {
-		return ""
-	}
-	return "(" + strings.Join(names, ",") + ")"
-}
-
-// render shows the named properties of a user. A directory extension nobody has set is left out; any other property is null
-// or empty then.
-func (c *call) render(u directory.User, names []string) map[string]any {
-	shown := make(map[string]any, len(names)+1)
-	for _, name := range names {
-		p := c.dir.FoldedProperty(name)
-		v, set := u[name]
-		switch {
-		case set:
-			shown[name] = v
-		case !p.Extension:
-			shown[name] = p.Empty()
-		}
-	}
-	return shown
 }

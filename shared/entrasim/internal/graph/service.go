@@ -64,7 +64,8 @@ type call struct {
 	clientID string // client-request-id
 	params   map[string]string
 	caller   login.Caller
-	dir      *directory.Directory // of the caller's tenant
+	dir      *directory.Directory // of the caller's tenant, to be written to
+	view     directory.View       // of the same, to be read
 	header   http.Header          // of the answer, besides its own; nil at first
 }
 
@@ -102,11 +103,15 @@ func (s *Service) handle(c *call) (answer, error) {
 		return answer{}, unknown(c.Request)
 	}
 	c.params = params
+	if err := c.strict(route); err != nil {
+		return answer{}, err
+	}
 	caller, err := s.Verify(bearer(c.Request))
 	if err != nil {
 		return answer{}, fault.New(http.StatusUnauthorized, "InvalidAuthenticationToken", "%v", err).With("WWW-Authenticate", `Bearer realm=""`)
 	}
 	c.caller, c.dir = caller, s.Directories[caller.TenantID]
+	c.view = c.dir.View(0)
 	if !route.needs.heldBy(caller) {
 		return answer{}, fault.Denied()
 	}

@@ -11,54 +11,32 @@ import (
 )
 
 // listUsers answers GET /users.
-func (s *Service) listUsers(c *call) (answer, error) { return s.list(c, c.dir.List) }
+func (s *Service) listUsers(c *call) (answer, error) {
+	return s.list(c, directory.Users, directory.View.List)
+}
 
 // countUsers answers GET /users/$count, an advanced query by nature.
-func (s *Service) countUsers(c *call) (answer, error) {
-	if !strings.EqualFold(c.Header.Get("ConsistencyLevel"), "eventual") {
-		return answer{}, fault.BadRequest("$count is not currently supported.")
+func (s *Service) countUsers(c *call) (answer, error) { return s.count(c, directory.Users) }
+
+func (s *Service) count(c *call, schema *directory.Schema) (answer, error) {
+	if err := c.mayCount(); err != nil {
+		return answer{}, err
 	}
-	o, err := c.options("filter")
+	o, err := c.options("filter", "search")
 	if err != nil {
 		return answer{}, err
 	}
-	q := directory.Query{Limit: math.MaxInt}
-	if o.filter != nil {
-		if q.Match, err = c.dir.Filter(o.filter, true); err != nil {
-			return answer{}, err
-		}
+	match, err := c.test(schema, o, true)
+	if err != nil {
+		return answer{}, err
 	}
-	return ok(strconv.Itoa(c.dir.List(q).Total)), nil
+	all := c.view.List(schema, directory.Query{Match: match, Count: true, After: math.MaxInt64})
+	return ok(strconv.Itoa(all.Total)), nil
 }
 
 // getUser answers GET /users/{id | userPrincipalName}.
 func (s *Service) getUser(c *call) (answer, error) {
-	o, names, err := c.selectOnly()
-	if err != nil {
-		return answer{}, err
-	}
-	u, err := c.dir.Get(c.params["user"])
-	if err != nil {
-		return answer{}, err
-	}
-	return ok(c.entity(u, names, "users"+o.suffix(names))), nil
-}
-
-// selectOnly reads the options of a request for one user.
-func (c *call) selectOnly() (options, []string, error) {
-	o, err := c.options("select")
-	if err != nil {
-		return o, nil, err
-	}
-	names, err := c.selection(o)
-	return o, names, err
-}
-
-// entity is one user as the body of an answer.
-func (c *call) entity(u directory.User, names []string, set string) map[string]any {
-	body := c.render(u, names)
-	body["@odata.context"] = c.context(set + "/$entity")
-	return body
+	return s.get(c, directory.Users, c.params["user"])
 }
 
 // createUser answers POST /users.
@@ -67,11 +45,11 @@ func (s *Service) createUser(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	u, err := c.dir.Create(body)
+	e, err := c.dir.Create(body)
 	if err != nil {
 		return answer{}, err
 	}
-	return created(c.entity(u, directory.DefaultProperties(), "users")), nil
+	return created(c.entity(e, directory.Users.Defaults(), options{})), nil
 }
 
 // updateUser answers PATCH /users/{id | userPrincipalName}: 204 and never a body.
@@ -92,7 +70,7 @@ func (c *call) mayUpdate(body map[string]any) bool {
 		return updateUsers.heldBy(c.caller)
 	}
 	for name := range body {
-		p := c.dir.Property(name)
+		p := c.dir.Property(directory.Users, name)
 		if p == nil || len(p.Sensitive) == 0 {
 			if !updateUsers.heldBy(c.caller) {
 				return false
@@ -112,34 +90,59 @@ func (c *call) holdsAll(roles []string) bool {
 
 // deleteUser answers DELETE /users/{id | userPrincipalName}.
 func (s *Service) deleteUser(c *call) (answer, error) {
-	return noContent, c.dir.Delete(c.params["user"])
+	return noContent, c.dir.Delete(directory.Users, c.params["user"])
 }
 
-// listDeleted answers GET /directory/deletedItems/microsoft.graph.user; the cast is obligatory.
-func (s *Service) listDeleted(c *call) (answer, error) { return s.list(c, c.dir.ListDeleted) }
+// revokeSessions answers POST /users/{id | userPrincipalName}/revokeSignInSessions. It answers true whatever it did: the known
+// issues say so.
+func (s *Service) revokeSessions(c *call) (answer, error) {
+	if err := c.dir.RevokeSessions(c.params["user"]); err != nil {
+		return answer{}, err
+	}
+	return ok(map[string]any{"@odata.context": c.context("Edm.Boolean"), "value": true}), nil
+}
 
-// getDeleted answers GET /directory/deletedItems/{id}.
+// listDeletedUsers answers GET /directory/deletedItems/microsoft.graph.user; the cast is obligatory.
+func (s *Service) listDeletedUsers(c *call) (answer, error) {
+	return s.list(c, directory.Users, directory.View.ListDeleted)
+}
+
+// listDeletedGroups answers GET /directory/deletedItems/microsoft.graph.group.
+func (s *Service) listDeletedGroups(c *call) (answer, error) {
+	return s.list(c, directory.Groups, directory.View.ListDeleted)
+}
+
+// getDeleted answers GET /directory/deletedItems/{id}, if the caller may read objects of its kind.
 func (s *Service) getDeleted(c *call) (answer, error) {
 	if strings.HasPrefix(strings.ToLower(spellOut(c.params["id"])), castPrefix) {
 		return answer{}, unknown(c.Request)
 	}
-	o, names, err := c.selectOnly()
+	o, err := c.options("select")
 	if err != nil {
 		return answer{}, err
 	}
-	u, err := c.dir.GetDeleted(c.params["id"])
+	cast, err := c.cast()
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(c.directoryObject(u, names, o)), nil
+	e, err := c.view.Deleted(c.params["id"])
+	switch {
+	case err != nil:
+		return answer{}, err
+	case cast != nil && e.Schema() != cast:
+		return answer{}, fault.NotFound(c.params["id"])
+	case !readDeleted[e.Schema()].heldBy(c.caller):
+		return answer{}, fault.Denied()
+	}
+	properties, err := c.selection(e.Schema(), o.selected)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(c.directoryObject(e, properties, o)), nil
 }
 
-// directoryObject is a user where the API promises a directory object: its type has to be said.
-func (c *call) directoryObject(u directory.User, names []string, o options) map[string]any {
-	body := c.entity(u, names, "directoryObjects"+o.suffix(names))
-	body["@odata.type"] = "#microsoft.graph.user"
-	return body
-}
+// mayRestore reports whether the caller may restore and purge objects of a kind.
+func (c *call) mayRestore(s *directory.Schema) bool { return restoreDeleted[s].heldBy(c.caller) }
 
 // restore answers POST /directory/deletedItems/{id}/restore. The body is optional.
 func (s *Service) restore(c *call) (answer, error) {
@@ -150,14 +153,14 @@ func (s *Service) restore(c *call) (answer, error) {
 	if err := c.decodeOptional(&body); err != nil {
 		return answer{}, err
 	}
-	u, err := c.dir.Restore(c.params["id"], directory.RestoreOptions(body))
+	e, err := c.dir.Restore(c.params["id"], directory.RestoreOptions(body), c.mayRestore)
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(c.directoryObject(u, directory.DefaultProperties(), options{})), nil
+	return ok(c.directoryObject(e, e.Schema().Defaults(), options{})), nil
 }
 
 // purge answers DELETE /directory/deletedItems/{id}.
 func (s *Service) purge(c *call) (answer, error) {
-	return noContent, c.dir.Purge(c.params["id"])
+	return noContent, c.dir.Purge(c.params["id"], c.mayRestore)
 }
