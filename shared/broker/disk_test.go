@@ -335,7 +335,7 @@ func TestMessagesThatAreDeletedAsTheyAreReceivedComeInOrder(t *testing.T) {
 		}
 		r.must(s.SendMessageBatch(r.ctx, batch, nil))
 	}
-	recv := r.receiver(&sb.ReceiverOptions{ReceiveMode: sb.ReceiveModeReceiveAndDelete})
+	recv := r.receiver(destructive)
 	for i := 0; i < n; {
 		got, err := recv.ReceiveMessages(r.ctx, 100, nil)
 		r.must(err)

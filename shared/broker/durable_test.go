@@ -193,7 +193,7 @@ func TestWhatFellDueWhileTheBrokerWasDownHappensAtItsStart(t *testing.T) {
 func TestAReceivedAndDeletedMessageDoesNotComeBack(t *testing.T) {
 	restarted(t, queueOptions(broker.QueueConfig{}), func(r *rig) {
 		r.send("1", "2", "3")
-		r.receive(r.receiver(&sb.ReceiverOptions{ReceiveMode: sb.ReceiveModeReceiveAndDelete}), 2)
+		r.receive(r.receiver(destructive), 2)
 	}, func(r *rig) {
 		r.want(broker.Counts{Active: 1})
 	})

@@ -148,10 +148,11 @@ func (e *entity) tick() {
 
 // feed wakes every receiver that waits for q, if q has something for one. Those that come too late will wait again.
 func (e *entity) feed(q *queue.Queue) {
-	if q.Available() == 0 || len(e.hungry[q]) == 0 {
+	if e.deleted || q.Available() == 0 || len(e.hungry[q]) == 0 {
 		return
 	}
 	for s := range e.hungry[q] {
+		s.hungry.Store(false)
 		s.wake()
 	}
 	clear(e.hungry[q])
@@ -161,18 +162,18 @@ func (e *entity) feed(q *queue.Queue) {
 func (e *entity) take(s *queueSource) (m queue.Message, commit store.Commit, ok bool) {
 	commit = e.do(func(now time.Time) {
 		switch {
-		case e.deleted:
-			return
+		case e.deleted: // nothing for now: its deletion may fail
 		case s.destructive:
 			m, ok = s.queue.ReceiveAndDelete()
 		default:
 			m, ok = s.queue.Receive(now)
 		}
-		if !ok {
-			e.hungry[s.queue][s] = true
+		if ok {
+			e.accessed = now
 			return
 		}
-		e.accessed = now
+		e.hungry[s.queue][s] = true
+		s.hungry.Store(true)
 	})
 	return m, commit, ok
 }
@@ -191,14 +192,31 @@ func (e *entity) attach(link attached, need right) *amqp.Error {
 	switch {
 	case e.deleted:
 		return &amqp.Error{Condition: conditionNotFound, Description: entityNotFound(e.config.Name)}
-	case link.managing(): // it carries both
+	case !link.managing(): // else it carries what needs any right, and each request is asked for its own
+		if refusal := e.refusal(need); refusal != nil {
+			return refusal
+		}
+	}
+	e.links[link] = true
+	return nil
+}
+
+// refuses tells why the queue, as it is configured now, does not allow what takes a right; nil if it does.
+func (e *entity) refuses(need right) *amqp.Error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.refusal(need)
+}
+
+// refusal is refuses with mu held.
+func (e *entity) refusal(need right) *amqp.Error {
+	switch {
 	case e.config.RequiresSession:
 		return &amqp.Error{Condition: conditionNotAllowed, Description: fmt.Sprintf("The entity '%s' requires sessions, which this broker does not model. "+
 			"It is not possible for an entity that requires sessions to create a non-sessionful message receiver.", e.config.Name)}
 	case !e.config.Status.allows(need):
 		return &amqp.Error{Condition: conditionDisabled, Description: fmt.Sprintf("The entity '%s' is disabled for this operation: its status is %s.", e.config.Name, e.config.Status)}
 	}
-	e.links[link] = true
 	return nil
 }
 

@@ -107,7 +107,7 @@ func TestNothingAcknowledgedIsLostOrComesBackWhenTheBrokerIsKilled(t *testing.T)
 	dir := t.TempDir()
 	for range lives {
 		lasts := minLife + time.Duration(random.Int64N(int64(maxLife-minLife)))
-		life(t, dir, lasts, m.sendOne, m.sendOne, m.sendBatches, m.schedule, m.receive, m.receive)
+		life(t, dir, lasts, m.sendOne, m.sendOne, m.sendBatches, m.schedule, m.receive, m.receive, m.take)
 		if t.Failed() {
 			return
 		}

@@ -39,6 +39,9 @@ func (c *conn) manage(at address, r request) reply {
 	if refusal := c.authorize(at, op.need); refusal != nil {
 		return reply{status: statusUnauthorized, description: refusal.Description, condition: refusal.Condition}
 	}
+	if refusal := at.entity.refuses(op.need); refusal != nil {
+		return reply{status: statusForbidden, description: refusal.Description, condition: refusal.Condition}
+	}
 	body, ok := r.body.(amqp.Map)
 	if !ok {
 		return badRequest("The body of a request is a map.")
@@ -117,13 +120,19 @@ func receiveDeferred(at address, body amqp.Map) reply {
 		return badRequest(fmt.Sprintf("%d messages were asked for; ask for at most %d at once.", len(numbers), requestedAtOnce))
 	}
 	var messages []queue.Message
-	commit, err := at.entity.change(func(now time.Time) (err error) {
-		if size := at.queue.Measure(numbers); len(numbers) > 1 && size > maxDeferred {
-			return fmt.Errorf("%w: %d bytes, at most %d at once", errTooMuch, size, maxDeferred)
-		}
-		messages, err = at.queue.ReceiveDeferred(now, numbers, mode == uint32(amqp.ReceiverFirst))
-		return err
-	})
+	var commit store.Commit
+	var err error
+	if mode == uint32(amqp.ReceiverFirst) {
+		commit, err = at.entity.change(func(now time.Time) (err error) {
+			messages, err = at.receiveDeferred(now, numbers, true)
+			return err
+		})
+	} else {
+		err = at.entity.use(func(now time.Time) (err error) { // a lock is on no disk
+			messages, err = at.receiveDeferred(now, numbers, false)
+			return err
+		})
+	}
 	switch {
 	case errors.Is(err, errTooMuch):
 		return badRequest(err.Error())
@@ -138,7 +147,18 @@ func receiveDeferred(at address, body amqp.Map) reply {
 		}
 		list = append(list, item)
 	}
-	return ok(amqp.Map{{Key: "messages", Value: list}}).on(commit)
+	// Whoever deletes messages gets them even if that is not on the disk, where they will be deleted later: they may come again
+	// after a crash, which is better than not at all.
+	answer := ok(amqp.Map{{Key: "messages", Value: list}}).on(commit)
+	answer.regardless = true
+	return answer
+}
+
+func (a address) receiveDeferred(now time.Time, numbers []int64, remove bool) ([]queue.Message, error) {
+	if size := a.queue.Measure(numbers); len(numbers) > 1 && size > maxDeferred {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d at once", errTooMuch, size, maxDeferred)
+	}
+	return a.queue.ReceiveDeferred(now, numbers, remove)
 }
 
 // requestedAtOnce and maxDeferred bound a reply with deferred messages, which may not leave any out.
@@ -168,6 +188,9 @@ func updateDisposition(at address, body amqp.Map) reply {
 	tokens, valid := items[queue.Token](body.Get("lock-tokens"))
 	if !valid {
 		return badRequest("lock-tokens is not an array of uuid.")
+	}
+	if len(tokens) > requestedAtOnce {
+		return badRequest(fmt.Sprintf("%d messages are to be settled; settle at most %d at once.", len(tokens), requestedAtOnce))
 	}
 	modify, _ := body.Get("properties-to-modify").(amqp.Map)
 	if outcome == queue.DeadLetter {

@@ -77,7 +77,7 @@ func TestAMessageThatIsTooLargeIsRefused(t *testing.T) {
 func TestReceiveAndDeleteNeedsNoSettlement(t *testing.T) {
 	r := setup(t, broker.QueueConfig{})
 	r.send("1")
-	m := r.receive(r.receiver(&sb.ReceiverOptions{ReceiveMode: sb.ReceiveModeReceiveAndDelete}), 1)[0]
+	m := r.receive(r.receiver(destructive), 1)[0]
 	if string(m.Body) != "1" {
 		t.Errorf("received %s", m.Body)
 	}

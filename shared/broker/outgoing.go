@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"sync/atomic"
+	"time"
+
 	"github.com/tenantsync/tenantsync/shared/broker/internal/amqp"
 	"github.com/tenantsync/tenantsync/shared/broker/internal/queue"
 )
@@ -22,6 +25,8 @@ type source interface {
 	next(credit uint32) (delivery, bool)
 	// coming tells that there will be a delivery soon, for which credit is needed.
 	coming() bool
+	// limit tells that there is credit for no more deliveries than that.
+	limit(credit uint32)
 	stop()
 }
 
@@ -31,7 +36,8 @@ type delivery struct {
 	payload []byte
 	held    *held // nil if settled from the start
 	begun   bool
-	sent    func() // called once it has left or never will; may be nil
+	sent    func() // called once it has left; may be nil
+	dropped func() // called instead if a part of it never will; may be nil
 }
 
 // flow takes the client's credit.
@@ -42,6 +48,7 @@ func (l *outgoingLink) flow(f *amqp.Flow) {
 			count = *f.DeliveryCount
 		}
 		l.credit = remaining(count, *f.LinkCredit, l.count)
+		l.source.limit(l.credit)
 	}
 	l.drain = f.Drain
 	if f.Echo && !f.Drain {
@@ -71,7 +78,7 @@ func (l *outgoingLink) send() bool {
 // begin takes the next delivery from the source.
 func (l *outgoingLink) begin() bool {
 	if l.credit > 0 {
-		if d, ok := l.source.next(l.credit); ok {
+		if d, ok := l.source.next(min(l.credit, l.session.window)); ok {
 			l.credit--
 			l.count++
 			l.current = &d
@@ -92,8 +99,8 @@ func (l *outgoingLink) end() {
 	if l.closed {
 		return
 	}
-	if l.current != nil && l.current.sent != nil {
-		l.current.sent()
+	if l.current != nil && l.current.dropped != nil {
+		l.current.dropped()
 	}
 	l.current = nil
 	l.source.stop()
@@ -135,8 +142,9 @@ type queueSource struct {
 	conn        *conn
 	entity      *entity
 	queue       *queue.Queue
-	destructive bool   // receive and delete
-	wake        func() // must not block
+	destructive bool        // receive and delete
+	wake        func()      // must not block
+	hungry      atomic.Bool // the queue had nothing, and will wake it
 	// Messages that are deleted as they are received, and are not sent yet, and their size.
 	leaving []*leaver
 	size    int
@@ -152,6 +160,9 @@ func (s *queueSource) next(credit uint32) (delivery, bool) {
 	if s.destructive {
 		return s.nextDeleted(credit)
 	}
+	if s.hungry.Load() {
+		return delivery{}, false
+	}
 	m, _, ok := s.entity.take(s)
 	if !ok {
 		return delivery{}, false
@@ -160,9 +171,10 @@ func (s *queueSource) next(credit uint32) (delivery, bool) {
 }
 
 // nextDeleted sends a message only after it is gone from the disk, so that a crash cannot make it come twice. If the disk
-// cannot be written it is sent all the same: twice is better than not at all.
+// cannot be written it is sent all the same: twice is better than not at all. One commit serves as many messages as the client
+// takes now; what cannot be sent in the end goes back (limit, stop).
 func (s *queueSource) nextDeleted(credit uint32) (delivery, bool) {
-	for !s.ready() && uint32(len(s.leaving)) < credit && s.size < maxOutput {
+	for !s.ready() && !s.hungry.Load() && uint32(len(s.leaving)) < credit && s.size < maxOutput {
 		m, commit, ok := s.entity.take(s)
 		if !ok {
 			break
@@ -178,7 +190,7 @@ func (s *queueSource) nextDeleted(credit uint32) (delivery, bool) {
 	l := s.leaving[0]
 	s.leaving = s.leaving[1:]
 	s.size -= l.Size
-	return delivery{payload: payload(l.Message)}, true
+	return delivery{payload: payload(l.Message), dropped: func() { s.giveBack(l.Message) }}, true
 }
 
 // payload is the encoding of a message.
@@ -189,7 +201,28 @@ func (s *queueSource) ready() bool { return len(s.leaving) > 0 && s.leaving[0].g
 
 func (s *queueSource) coming() bool { return len(s.leaving) > 0 }
 
-func (s *queueSource) stop() { s.entity.forget(s) }
+func (s *queueSource) limit(credit uint32) {
+	if uint32(len(s.leaving)) <= credit {
+		return
+	}
+	var back []queue.Message
+	for _, l := range s.leaving[credit:] {
+		back = append(back, l.Message)
+		s.size -= l.Size
+	}
+	s.leaving = s.leaving[:credit]
+	s.giveBack(back...)
+}
+
+// giveBack undoes that messages were deleted which the client will not get.
+func (s *queueSource) giveBack(messages ...queue.Message) {
+	s.entity.do(func(time.Time) { s.queue.Return(messages...) })
+}
+
+func (s *queueSource) stop() {
+	s.entity.forget(s)
+	s.limit(0)
+}
 
 // guid is a lock token as Service Bus writes it into delivery tags: in the byte order of a .NET Guid.
 func guid(u queue.Token) [16]byte {

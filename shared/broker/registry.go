@@ -155,10 +155,9 @@ func (e *entity) retire(fits func(*entity) bool) bool {
 	return e.deleted
 }
 
+// revive makes the queue go on, and wakes the receivers that asked meanwhile.
 func (e *entity) revive() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.deleted = false
+	e.do(func(time.Time) { e.deleted = false })
 }
 
 // Queues describes all queues in the order of their names.

@@ -24,6 +24,7 @@ type reply struct {
 	condition   amqp.Symbol
 	body        any
 	commit      store.Commit // what has to be on disk before the reply is true
+	regardless  bool         // it is the reply even if the commit fails
 }
 
 // Status codes of replies, those of HTTP.
@@ -87,7 +88,7 @@ func (s *requestSink) accept(_ uint32, payload []byte, settle func(state any, do
 	}
 	settle(amqp.Accepted{}.Value(), false)
 	s.link.session.conn.after(answer.commit, func(err error) {
-		if err != nil {
+		if err != nil && !answer.regardless {
 			answer = failed(fmt.Errorf("%w: %w", errDisk, err))
 		}
 		s.reply(to, answer.encode(m.Property(amqp.PropertyMessageID)))
@@ -101,10 +102,11 @@ func (s *requestSink) reply(to *replySource, payload []byte) {
 		s.link.fail(exhausted("another reply"))
 		return
 	}
-	to.add(delivery{tag: newUUID(), payload: payload, sent: func() {
+	done := func() {
 		held.give(len(payload))
 		s.link.release()
-	}})
+	}
+	to.add(delivery{tag: newUUID(), payload: payload, sent: done, dropped: done})
 }
 
 // failed is the reply to a request for which entity.change had an error.
@@ -151,7 +153,7 @@ type replySource struct {
 // add queues a reply, unless nobody will receive it.
 func (s *replySource) add(d delivery) {
 	if s.stopped {
-		d.sent()
+		d.dropped()
 		return
 	}
 	s.pending = append(s.pending, d)
@@ -168,10 +170,13 @@ func (s *replySource) next(uint32) (delivery, bool) {
 
 func (s *replySource) coming() bool { return false }
 
+// limit changes nothing: replies wait.
+func (s *replySource) limit(uint32) {}
+
 // stop drops the replies that nobody will receive.
 func (s *replySource) stop() {
 	for _, d := range s.pending {
-		d.sent()
+		d.dropped()
 	}
 	s.pending, s.stopped = nil, true
 }

@@ -14,10 +14,10 @@ type Key struct {
 	SequenceNumber int64
 }
 
-// Changes are what a store has to write so that Restore makes the queue what it is now.
+// Changes are what a store has to write so that Restore makes the queue what it is now, in this order.
 type Changes struct {
-	Put  []Stored // new, or not as they were
 	Gone []Key
+	Put  []Stored // new, or not as they were, or back again
 	// Last are the highest sequence numbers given out.
 	Last Last
 	// Seen are new in the history of duplicate detection, which has forgotten what came at or before Forgotten.
@@ -58,7 +58,7 @@ func (r *recorder) touch(e *entry) {
 // Record makes the queue collect changes for TakeChanges.
 func (q *Queue) Record() { q.recorder.on = true }
 
-// TakeChanges returns the changes since the last call. Their order among each other does not matter.
+// TakeChanges returns the changes since the last call.
 func (q *Queue) TakeChanges() Changes {
 	r := q.recorder
 	c := Changes{Last: Last{q.lastSequence, q.deadLetters.lastSequence}, Seen: r.seen, Forgotten: r.forgotten}

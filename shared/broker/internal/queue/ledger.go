@@ -32,15 +32,15 @@ func (l *ledger) get(sequence int64) *entry {
 	return nil
 }
 
-// add appends e, whose sequence number is the highest so far.
+// add enters e, whose sequence number is mostly the highest so far.
 func (l *ledger) add(e *entry) {
 	number := e.SequenceNumber / chunkSize
 	c := l.chunks[number]
 	if c == nil {
 		c = &chunk{}
 		l.chunks[number] = c
-		if len(l.order) == 0 || l.order[len(l.order)-1] != number { // else it was emptied and is back
-			l.order = append(l.order, number)
+		if at, emptied := slices.BinarySearch(l.order, number); !emptied {
+			l.order = slices.Insert(l.order, at, number)
 		}
 	}
 	c.entries[e.SequenceNumber%chunkSize] = e

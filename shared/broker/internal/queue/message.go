@@ -40,10 +40,13 @@ type Message struct {
 	Properties map[string]any
 }
 
-// merge returns the properties with more over them.
+// merge returns the properties with more over them. It is one of the two if the other is empty: the maps are never changed.
 func merge(properties, more map[string]any) map[string]any {
-	if len(more) == 0 {
+	switch {
+	case len(more) == 0:
 		return properties
+	case len(properties) == 0:
+		return more
 	}
 	merged := make(map[string]any, len(properties)+len(more))
 	maps.Copy(merged, properties)

@@ -21,6 +21,13 @@ type machine struct {
 	sent   int
 	stored map[string]bool // accepted and neither completed, cancelled, taken nor expired
 	held   []Message       // received at some time; their locks may have ended
+	taken  []taken         // may come back
+}
+
+// taken is a message on its way to somebody.
+type taken struct {
+	from *Queue
+	Message
 }
 
 func (m *machine) send(t *rapid.T) {
@@ -51,9 +58,24 @@ func (m *machine) receive(t *rapid.T) {
 }
 
 func (m *machine) take(t *rapid.T) {
-	if got, ok := m.pick(t).ReceiveAndDelete(); ok {
+	q := m.pick(t)
+	got, ok := q.ReceiveAndDelete()
+	switch {
+	case !ok:
+	case rapid.Bool().Draw(t, "got by nobody"):
+		m.taken = append(m.taken, taken{q, got})
+	default:
 		delete(m.stored, got.ID)
 	}
+}
+
+// give puts back what was taken and got by nobody.
+func (m *machine) give(*rapid.T) {
+	for _, one := range m.taken {
+		one.from.Return(one.Message)
+	}
+	m.taken = nil
+	m.q.Tick(m.now)
 }
 
 func (m *machine) settle(t *rapid.T) {
@@ -108,6 +130,10 @@ func (m *machine) pass(t *rapid.T) {
 
 // crash loses the queue and makes it anew from what a store was told.
 func (m *machine) crash(*rapid.T) {
+	for _, one := range m.taken {
+		delete(m.stored, one.ID)
+	}
+	m.taken = nil
 	m.disk.write(m.q.TakeChanges())
 	m.q = New(m.config)
 	m.q.Restore(m.disk.saved())
@@ -123,11 +149,11 @@ type disk struct {
 }
 
 func (d *disk) write(c Changes) {
-	for _, s := range c.Put {
-		d.messages[Key{s.DeadLetter, s.SequenceNumber}] = s
-	}
 	for _, key := range c.Gone {
 		delete(d.messages, key)
+	}
+	for _, s := range c.Put {
+		d.messages[Key{s.DeadLetter, s.SequenceNumber}] = s
 	}
 	d.seen = slices.DeleteFunc(append(d.seen, c.Seen...), func(s Seen) bool { return !s.At.After(c.Forgotten) })
 	d.last = c.Last
@@ -203,6 +229,9 @@ func (m *machine) check(t *rapid.T) {
 				counts, available, locked, q.counts, q.Available(), len(q.locked))
 		}
 	}
+	for _, one := range m.taken {
+		places[one.ID]++
+	}
 	for id := range m.stored {
 		if places[id] != 1 {
 			t.Fatalf("message %s is in %d places, want 1", id, places[id])
@@ -233,6 +262,7 @@ func TestEveryAcceptedMessageIsInExactlyOnePlace(t *testing.T) {
 			"send again":       m.sendAgain,
 			"receive":          m.receive,
 			"take":             m.take,
+			"give":             m.give,
 			"settle":           m.settle,
 			"renew":            m.renew,
 			"receive deferred": m.receiveDeferred,

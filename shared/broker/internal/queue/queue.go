@@ -187,6 +187,13 @@ func (q *Queue) ReceiveAndDelete() (Message, bool) {
 	return e.Message, true
 }
 
+// Return puts messages that ReceiveAndDelete took, and that nobody got, back to where they were.
+func (q *Queue) Return(messages ...Message) {
+	for _, m := range messages {
+		q.place(&entry{Message: m})
+	}
+}
+
 // ReceiveDeferred locks the deferred messages with the given sequence numbers, or with remove takes them out of the
 // queue. It is all or nothing: ErrNotFound if one of them is not there, not deferred or locked.
 func (q *Queue) ReceiveDeferred(now time.Time, sequenceNumbers []int64, remove bool) ([]Message, error) {
@@ -257,14 +264,19 @@ func (q *Queue) Peek(from int64, limit int) []Message {
 	return messages
 }
 
-// insert gives e its sequence number and files it. An entry is in one queue for its life: a message that moves on, or gets
-// another number, gets another entry.
+// insert gives e its sequence number and places it. An entry is in one queue for its life: a message that moves on, gets
+// another number or comes back gets another entry.
 func (q *Queue) insert(e *entry) {
 	q.lastSequence++
 	e.SequenceNumber = q.lastSequence
 	if e.EnqueuedSequenceNumber == 0 {
 		e.EnqueuedSequenceNumber = e.SequenceNumber
 	}
+	q.place(e)
+}
+
+// place enters e under its sequence number.
+func (q *Queue) place(e *entry) {
 	e.deadLetter = q.deadLetters == nil
 	q.ledger.add(e)
 	q.counts[e.State]++

@@ -367,6 +367,32 @@ func TestPeekShowsEveryStateInOrderAndNoLock(t *testing.T) {
 	}
 }
 
+func TestAMessageThatIsReturnedIsWhereItWas(t *testing.T) {
+	b := newBench(t, nil)
+	for i := range 3 * chunkSize {
+		b.send(fmt.Sprint(i))
+	}
+	var taken []Message
+	for range 2*chunkSize + 2 {
+		m, _ := b.q.ReceiveAndDelete()
+		taken = append(taken, m)
+	}
+	b.q.Return(taken[1:]...)
+	b.want(Counts{Active: 3*chunkSize - 1})
+	if got := b.q.Peek(0, 3); !slices.Equal(ids(got), []string{"1", "2", "3"}) || got[0].SequenceNumber != 2 {
+		t.Errorf("peek shows %v from %d on", ids(got), got[0].SequenceNumber)
+	}
+	b.send("new")
+	for i := 1; i < 3*chunkSize; i++ {
+		if got := b.receive(b.q); got.ID != fmt.Sprint(i) {
+			t.Fatalf("received %s where %d was due", got.ID, i)
+		}
+	}
+	if got := b.receive(b.q); got.ID != "new" || got.SequenceNumber != 3*chunkSize+1 {
+		t.Errorf("then %s came, with the number %d", got.ID, got.SequenceNumber)
+	}
+}
+
 func TestReceiveAndDeleteTakesTheMessage(t *testing.T) {
 	b := newBench(t, nil)
 	b.send("1")

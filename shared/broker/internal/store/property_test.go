@@ -62,11 +62,11 @@ func flatten(m queue.Message) flat {
 
 func (d disk) with(c queue.Changes) disk {
 	next := disk{maps.Clone(d.messages), maps.Clone(d.seen), d.last}
-	for _, s := range c.Put {
-		next.messages[queue.Key{DeadLetter: s.DeadLetter, SequenceNumber: s.SequenceNumber}] = flatten(s.Message)
-	}
 	for _, key := range c.Gone {
 		delete(next.messages, key)
+	}
+	for _, s := range c.Put {
+		next.messages[queue.Key{DeadLetter: s.DeadLetter, SequenceNumber: s.SequenceNumber}] = flatten(s.Message)
 	}
 	for _, s := range c.Seen {
 		next.seen[s.ID] = s.At.UnixNano()
@@ -123,7 +123,17 @@ func (m *machine) receive(t *rapid.T) {
 	}
 }
 
-func (m *machine) take(t *rapid.T) { m.pick(t).ReceiveAndDelete() }
+func (m *machine) take(t *rapid.T) {
+	q := m.pick(t)
+	got, ok := q.ReceiveAndDelete()
+	if !ok || !rapid.Bool().Draw(t, "got by nobody") {
+		return
+	}
+	if rapid.Bool().Draw(t, "later") {
+		m.submit()
+	}
+	q.Return(got)
+}
 
 func (m *machine) settle(t *rapid.T) {
 	if len(m.held) == 0 {

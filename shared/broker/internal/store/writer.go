@@ -122,13 +122,13 @@ func (w *writer) apply(steps []step) error {
 }
 
 func (w *writer) applyChanges(id int64, c *queue.Changes) error {
-	for i := range c.Put {
-		if err := w.putMessage(id, &c.Put[i]); err != nil {
+	for _, key := range c.Gone {
+		if _, err := w.remove.Exec(row(id, key)); err != nil {
 			return err
 		}
 	}
-	for _, key := range c.Gone {
-		if _, err := w.remove.Exec(row(id, key)); err != nil {
+	for i := range c.Put {
+		if err := w.putMessage(id, &c.Put[i]); err != nil {
 			return err
 		}
 	}
