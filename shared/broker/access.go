@@ -39,7 +39,23 @@ type grants map[string]grant
 
 type grant struct {
 	key     Key
+	name    string    // of the key
+	queue   *entity   // whose key it is; nil: the server's
 	expires time.Time // zero: never
+}
+
+// lasts tells whether a grant is not over, and its key still what it was: a queue may lose or change one.
+func (g grant) lasts(now time.Time) bool {
+	if !g.expires.IsZero() && !now.Before(g.expires) {
+		return false
+	}
+	return g.queue == nil || g.queue.hasKey(g.name, g.key)
+}
+
+func (e *entity) hasKey(name string, key Key) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.deleted && e.config.Keys[name] == key
 }
 
 const everywhere = ""
@@ -49,7 +65,7 @@ func (c *conn) authorize(at address, need right) *amqp.Error {
 	now := c.server.options.Now()
 	for _, path := range []string{at.path, everywhere} {
 		g, ok := c.grants[path]
-		if ok && (g.expires.IsZero() || now.Before(g.expires)) && g.key.allows(need) {
+		if ok && g.lasts(now) && g.key.allows(need) {
 			return nil
 		}
 	}
@@ -226,8 +242,8 @@ func (s *Server) verify(token, path string) (grant, error) {
 	if err != nil {
 		return grant{}, refusal("MalformedToken: The token cannot be read.")
 	}
-	keys := s.keys(values.Get("skn"), path)
-	signer := slices.IndexFunc(keys, func(key Key) bool { return key.signed(values) })
+	grants := s.grantsOf(values.Get("skn"), path)
+	signer := slices.IndexFunc(grants, func(g grant) bool { return g.key.signed(values) })
 	if signer < 0 {
 		return grant{}, badSignature
 	}
@@ -242,23 +258,25 @@ func (s *Server) verify(token, path string) (grant, error) {
 	if scope := resourcePath(values.Get("sr")); scope != everywhere && scope != path && !strings.HasPrefix(path, scope+"/") {
 		return grant{}, refusal("InvalidAudience: The token was made for another resource.")
 	}
-	return grant{key: keys[signer], expires: expires}, nil
+	g := grants[signer]
+	g.expires = expires
+	return g, nil
 }
 
-// keys are those that a name stands for at a path: the server's, and the one of the queue that the path is in.
-func (s *Server) keys(name, path string) (keys []Key) {
+// grantsOf are those of the keys that a name stands for at a path: the server's, and the one of the queue that the path is in.
+func (s *Server) grantsOf(name, path string) (grants []grant) {
 	if key, ok := s.options.Keys[name]; ok {
-		keys = append(keys, key)
+		grants = append(grants, grant{key: key, name: name})
 	}
 	if at, ok := s.resolve(path); ok {
 		if key, ok := at.entity.keys()[name]; ok {
-			keys = append(keys, key)
+			grants = append(grants, grant{key: key, name: name, queue: at.entity})
 		}
 	}
-	return keys
+	return grants
 }
 
-// keys are the queue's own. They are not to be changed.
+// keys are the queue's own. The map is never changed.
 func (e *entity) keys() map[string]Key {
 	e.mu.Lock()
 	defer e.mu.Unlock()

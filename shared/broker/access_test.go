@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -134,6 +135,38 @@ func TestAGrantEndsWithItsToken(t *testing.T) {
 	now.advance(time.Minute)
 	if _, err := conn.session().NewSender(t.Context(), "orders", nil); err == nil {
 		t.Error("a sender attached")
+	}
+}
+
+func TestAGrantEndsWithTheKeyItWasMadeWith(t *testing.T) {
+	key := map[string]broker.Key{"own": {Secret: "first", Listen: true, Send: true}}
+	for name, change := range map[string]func(*broker.Server) error{
+		"another secret": func(s *broker.Server) error {
+			return s.UpdateQueue(broker.QueueConfig{Name: "orders", Keys: map[string]broker.Key{"own": {Secret: "second", Listen: true, Send: true}}})
+		},
+		"no key": func(s *broker.Server) error { return s.UpdateQueue(broker.QueueConfig{Name: "orders"}) },
+		"another queue of that name": func(s *broker.Server) error {
+			return errors.Join(s.DeleteQueue("orders"), s.CreateQueue(broker.QueueConfig{Name: "orders"}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, queueOptions(broker.QueueConfig{Keys: key}))
+			conn := dial(t, s, nil)
+			token := signature("amqp://host/orders", "own", "first", time.Now().Add(time.Hour))
+			if status, description := conn.putToken("servicebus.windows.net:sastoken", "amqp://host/orders", token); status != 202 {
+				t.Fatal(status, description)
+			}
+			session := conn.session()
+			if _, err := session.NewSender(t.Context(), "orders", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := change(s); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := session.NewSender(t.Context(), "orders", nil); err == nil {
+				t.Error("a sender attached with a token of the old key")
+			}
+		})
 	}
 }
 

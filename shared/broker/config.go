@@ -28,8 +28,8 @@ type QueueConfig struct {
 	DefaultTTL time.Duration
 	// DeadLetterOnExpiration makes an expired message a dead letter instead of dropping it.
 	DeadLetterOnExpiration bool
-	// MaxSizeMB is how many megabytes the messages may have together, dead letters included; default 1024. A message
-	// that would exceed it is refused with amqp:resource-limit-exceeded.
+	// MaxSizeMB is how many megabytes the queue may take in memory, with its dead letters and the ids it remembers for duplicate
+	// detection; default 1024. A message that would exceed it is refused with amqp:resource-limit-exceeded.
 	MaxSizeMB int
 	// MaxMessageSizeKB is how large one message or batch may be; default 256, at most 102400.
 	MaxMessageSizeKB int

@@ -201,7 +201,7 @@ func unattached(handle uint32) *amqp.Error {
 	return &amqp.Error{Condition: conditionUnattached, Description: fmt.Sprintf("No link is attached on handle %d.", handle)}
 }
 
-// hold remembers a delivery that the client has to settle, and returns its id.
+// hold remembers the next delivery, which the client has to settle.
 func (s *session) hold(h held) {
 	if len(s.unsettled) >= s.sweepAt {
 		s.sweep()

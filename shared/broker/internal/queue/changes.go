@@ -87,10 +87,10 @@ func (q *Queue) Restore(saved Saved) {
 		if s.DeadLetter {
 			in = q.deadLetters
 		}
-		e := &entry{Message: s.Message, deadLetter: s.DeadLetter, stored: true}
+		e := &entry{Message: s.Message, deadLetter: s.DeadLetter, stored: true, propertyBytes: measure(s.Properties)}
 		in.ledger.add(e)
 		in.counts[e.State]++
-		*in.size += int64(e.Size)
+		*in.size += e.cost()
 		in.file(e)
 	}
 	q.lastSequence, q.deadLetters.lastSequence = saved.Last.Queue, saved.Last.DeadLetters

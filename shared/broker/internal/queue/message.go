@@ -57,6 +57,7 @@ func merge(properties, more map[string]any) map[string]any {
 // entry is a message in a queue.
 type entry struct {
 	Message
+	propertyBytes         int   // the size of Properties
 	returnedSlot, dueSlot int32 // positions in the indexes, counted from 1
 	standing              standing
 	deadLetter            bool // in the dead-letter queue
@@ -64,6 +65,9 @@ type entry struct {
 	stored                bool // a store was told of it
 	gone                  bool // removed
 }
+
+// cost is what the message counts in the size of its queue.
+func (e *entry) cost() int64 { return overhead + int64(e.Size) + int64(e.propertyBytes) }
 
 func (e *entry) locked() bool { return e.LockToken != Token{} }
 

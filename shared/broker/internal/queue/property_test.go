@@ -84,7 +84,8 @@ func (m *machine) settle(t *rapid.T) {
 	}
 	got := rapid.SampledFrom(m.held).Draw(t, "message")
 	outcome := Outcome(rapid.IntRange(int(Complete), int(DeadLetter)).Draw(t, "outcome"))
-	if m.pick(t).Settle(m.now, []Token{got.LockToken}, outcome, nil) == nil && outcome == Complete {
+	properties := rapid.MapOfN(rapid.StringN(1, 4, -1), rapid.Map(rapid.String(), func(v string) any { return v }), 0, 2).Draw(t, "properties")
+	if m.pick(t).Settle(m.now, []Token{got.LockToken}, outcome, properties) == nil && outcome == Complete {
 		delete(m.stored, got.ID)
 	}
 }
@@ -175,7 +176,7 @@ func (m *machine) compare(t *rapid.T) {
 	for _, q := range []*Queue{m.q, m.q.DeadLetters()} {
 		for _, p := range q.Peek(0, m.sent+1) {
 			n++
-			size += int64(p.Size)
+			size += overhead + int64(p.Size) + int64(measure(p.Properties))
 			if s, ok := m.disk.messages[Key{q == m.q.DeadLetters(), p.SequenceNumber}]; !ok || !reflect.DeepEqual(s.Message, p) {
 				t.Fatalf("the store has %+v (%v), want %+v", s.Message, ok, p)
 			}
@@ -183,6 +184,9 @@ func (m *machine) compare(t *rapid.T) {
 	}
 	if len(m.disk.messages) != n {
 		t.Fatalf("the store has %d messages, want %d", len(m.disk.messages), n)
+	}
+	for _, seen := range m.disk.seen {
+		size += seenCost(seen.ID)
 	}
 	if size != m.q.Size() {
 		t.Fatalf("the queue says it has %d bytes, it has %d", m.q.Size(), size)

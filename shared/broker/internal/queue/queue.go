@@ -30,7 +30,7 @@ type Config struct {
 	DefaultTTL time.Duration
 	// DeadLetterOnExpiration keeps an expired message as a dead letter; otherwise it is dropped.
 	DeadLetterOnExpiration bool
-	// MaxSize is how many bytes the messages may have together, dead letters included; 0 is no limit.
+	// MaxSize is how large the queue may be, see Queue.Size; 0 is no limit.
 	MaxSize int64
 }
 
@@ -44,8 +44,16 @@ const (
 	PropertyDescription = "DeadLetterErrorDescription"
 )
 
-// MaxProperties is how many bytes of properties settlements may set on a message. They do not count in its size.
+// MaxProperties is how many bytes of properties settlements may set on a message. They count in the size of the queue, but are
+// taken even if it is full: a message that cannot be handled must be able to become a dead letter.
 const MaxProperties = 64 << 10
+
+// overhead is what a message counts in the size of a queue besides its content, and seenOverhead an id that is remembered for
+// duplicate detection besides its text: about what they take in memory, as the benchmarks of the broker measure it.
+const (
+	overhead     = 300
+	seenOverhead = 110
+)
 
 var (
 	// ErrLockLost means that no message is locked under a token: the lock expired or the message is gone.
@@ -69,7 +77,7 @@ type Queue struct {
 	due          index // by the moment at which time alone changes a message
 	seen         history
 	counts       [3]int // by State
-	size         *int64 // bytes, shared with the dead-letter queue
+	size         *int64 // see Size; shared with the dead-letter queue
 	recorder     *recorder
 }
 
@@ -88,7 +96,7 @@ func newQueue(size *int64, recorder *recorder) *Queue {
 		locked:    map[Token]*entry{},
 		available: newLine(),
 		due:       index{less: byDue, slot: func(e *entry) *int32 { return &e.dueSlot }},
-		seen:      newHistory(),
+		seen:      history{at: map[string]time.Time{}, size: size},
 		size:      size,
 		recorder:  recorder,
 	}
@@ -118,15 +126,23 @@ func (q *Queue) Counts() Counts {
 	return c
 }
 
-// Size is how many bytes the messages have together, dead letters included.
+// Size is about how many bytes of memory the queue takes: the messages with the properties that settlements set, dead letters
+// included, and the ids that are remembered for duplicate detection.
 func (q *Queue) Size() int64 { return *q.size }
 
 // Enqueue accepts messages, all or, with ErrFull, none. The queue fills the fields that belong to it. It returns their
 // sequence numbers: 0 for a duplicate, which is dropped silently as Service Bus does.
 func (q *Queue) Enqueue(now time.Time, messages ...Message) ([]int64, error) {
+	detect := q.config.DuplicateDetectionWindow > 0
+	if detect && q.seen.forget(now, q.config.DuplicateDetectionWindow) {
+		q.recorder.forgotten = now.Add(-q.config.DuplicateDetectionWindow)
+	}
 	var size int64
 	for i := range messages {
-		size += int64(messages[i].Size)
+		size += overhead + int64(messages[i].Size)
+		if detect {
+			size += seenCost(messages[i].ID)
+		}
 	}
 	if q.config.MaxSize > 0 && *q.size+size > q.config.MaxSize {
 		return nil, ErrFull
@@ -151,11 +167,8 @@ func (q *Queue) enqueue(now time.Time, m Message) int64 {
 	return e.SequenceNumber
 }
 
-// duplicate tells whether id was seen within the window, and remembers it if not.
+// duplicate tells whether id is remembered, and remembers it if not.
 func (q *Queue) duplicate(now time.Time, id string) bool {
-	if q.seen.forget(now, q.config.DuplicateDetectionWindow) {
-		q.recorder.forgotten = now.Add(-q.config.DuplicateDetectionWindow)
-	}
 	if q.seen.knows(id) {
 		return true
 	}
@@ -190,7 +203,7 @@ func (q *Queue) ReceiveAndDelete() (Message, bool) {
 // Return puts messages that ReceiveAndDelete took, and that nobody got, back to where they were.
 func (q *Queue) Return(messages ...Message) {
 	for _, m := range messages {
-		q.place(&entry{Message: m})
+		q.place(&entry{Message: m, propertyBytes: measure(m.Properties)})
 	}
 }
 
@@ -280,7 +293,7 @@ func (q *Queue) place(e *entry) {
 	e.deadLetter = q.deadLetters == nil
 	q.ledger.add(e)
 	q.counts[e.State]++
-	*q.size += int64(e.Size)
+	*q.size += e.cost()
 	q.recorder.touch(e)
 	q.file(e)
 }
@@ -290,7 +303,7 @@ func (q *Queue) remove(e *entry) {
 	q.unlock(e)
 	q.ledger.remove(e)
 	q.counts[e.State]--
-	*q.size -= int64(e.Size)
+	*q.size -= e.cost()
 	e.gone = true
 	q.recorder.touch(e)
 	q.available.set(e, false)

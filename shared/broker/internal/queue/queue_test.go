@@ -3,7 +3,9 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -411,5 +413,86 @@ func TestAnIdleQueueNeedsNoTick(t *testing.T) {
 	m := b.receive(b.q)
 	if next := b.q.NextTick(); !next.Equal(m.LockedUntil) {
 		t.Errorf("next tick %v, want the end of the lock %v", next, m.LockedUntil)
+	}
+}
+
+func TestTheQuotaIsForEverythingThatTakesMemory(t *testing.T) {
+	const quota = 10_000
+	t.Run("messages without content", func(t *testing.T) {
+		b := newBench(t, func(c *Config) { c.MaxSize = quota })
+		if n := b.fill(func(int) {}); n != quota/overhead {
+			t.Errorf("%d fit in, want %d", n, quota/overhead)
+		}
+	})
+	t.Run("remembered ids of messages that are gone", func(t *testing.T) {
+		b := newBench(t, func(c *Config) { c.MaxSize, c.DuplicateDetectionWindow = quota, time.Minute })
+		n := b.fill(func(int) { b.q.ReceiveAndDelete() })
+		if want := int(quota / seenCost("12")); n > want || n < want-10 {
+			t.Errorf("%d fit in, want about %d", n, want)
+		}
+		b.pass(time.Minute)
+		b.send("a new one")
+		if size := b.q.Size(); size > overhead+seenCost("a new one") {
+			t.Errorf("the queue has %d bytes although everything old is forgotten", size)
+		}
+	})
+	t.Run("properties that settlements set", func(t *testing.T) {
+		b := newBench(t, func(c *Config) { c.MaxSize = quota })
+		b.send("1")
+		m := b.receive(b.q)
+		if err := b.q.Settle(b.now, []Token{m.LockToken}, DeadLetter, map[string]any{"why": strings.Repeat("x", 2*quota)}); err != nil {
+			t.Fatalf("a full queue must take dead letters: %v", err)
+		}
+		if _, err := b.q.Enqueue(b.now, Message{ID: "2"}); !errors.Is(err, ErrFull) {
+			t.Errorf("error %v, want %v", err, ErrFull)
+		}
+		b.settle(b.q.DeadLetters(), b.receive(b.q.DeadLetters()), Complete)
+		if b.q.Size() != 0 {
+			t.Errorf("an empty queue has %d bytes", b.q.Size())
+		}
+	})
+}
+
+// fill sends messages with ids of their own until the queue is full, and returns how many it took.
+func (b *bench) fill(then func(int)) (n int) {
+	b.t.Helper()
+	for n < 1000 {
+		_, err := b.q.Enqueue(b.now, Message{ID: fmt.Sprint(n)})
+		if errors.Is(err, ErrFull) {
+			return n
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		then(n)
+		n++
+	}
+	b.t.Fatal("the queue does not become full")
+	return n
+}
+
+func TestMessagesThatAreSettledTogetherShareTheirProperties(t *testing.T) {
+	b := newBench(t, nil)
+	b.send("1", "2", "3")
+	other := b.receive(b.q)
+	if err := b.q.Settle(b.now, []Token{other.LockToken}, Release, map[string]any{"own": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	var tokens []Token
+	for range 3 {
+		tokens = append(tokens, b.receive(b.q).LockToken)
+	}
+	properties := map[string]any{"note": "n"}
+	if err := b.q.Settle(b.now, tokens, Release, properties); err != nil {
+		t.Fatal(err)
+	}
+	got := b.q.Peek(0, 3)
+	if want := map[string]any{"own": "1", "note": "n"}; !reflect.DeepEqual(got[0].Properties, want) {
+		t.Errorf("the first has %v, want %v", got[0].Properties, want)
+	}
+	for _, m := range got[1:] {
+		if reflect.ValueOf(m.Properties).Pointer() != reflect.ValueOf(properties).Pointer() {
+			t.Errorf("message %s has a copy", m.ID)
+		}
 	}
 }

@@ -32,16 +32,46 @@ func (q *Queue) Settle(now time.Time, tokens []Token, outcome Outcome, propertie
 		return err
 	}
 	if outcome != Complete && len(properties) > 0 {
-		for _, e := range entries {
-			if measure(merge(e.Properties, properties)) > MaxProperties {
-				return ErrProperties
-			}
+		if err := q.setAll(entries, properties); err != nil {
+			return err
 		}
 	}
 	for _, e := range entries {
-		q.settle(now, e, outcome, properties)
+		q.settle(now, e, outcome)
 	}
 	return nil
+}
+
+// setAll merges properties into those of messages, all or, with ErrProperties, none. Messages that had none share one map.
+func (q *Queue) setAll(entries []*entry, properties map[string]any) error {
+	size := measure(properties)
+	merged, sizes := make([]map[string]any, len(entries)), make([]int, len(entries))
+	for i, e := range entries {
+		merged[i], sizes[i] = merge(e.Properties, properties), size
+		if e.Properties != nil {
+			sizes[i] = measure(merged[i])
+		}
+		if sizes[i] > MaxProperties {
+			return ErrProperties
+		}
+	}
+	for i, e := range entries {
+		q.set(e, merged[i], sizes[i])
+	}
+	return nil
+}
+
+// set gives a message other properties, which have so many bytes.
+func (q *Queue) set(e *entry, properties map[string]any, size int) {
+	*q.size += int64(size - e.propertyBytes)
+	e.Properties, e.propertyBytes = properties, size
+	q.recorder.touch(e)
+}
+
+// explain sets why a message is about to become a dead letter.
+func (q *Queue) explain(e *entry, reason, description string) {
+	properties := merge(e.Properties, map[string]any{PropertyReason: reason, PropertyDescription: description})
+	q.set(e, properties, measure(properties))
 }
 
 // measure is how many bytes properties have, about.
@@ -54,16 +84,10 @@ func measure(properties map[string]any) (size int) {
 	return size
 }
 
-func (q *Queue) settle(now time.Time, e *entry, outcome Outcome, properties map[string]any) {
-	if outcome == Complete {
-		q.remove(e)
-		return
-	}
-	e.Properties = merge(e.Properties, properties)
-	if outcome != Release || len(properties) > 0 {
-		q.recorder.touch(e)
-	}
+func (q *Queue) settle(now time.Time, e *entry, outcome Outcome) {
 	switch outcome {
+	case Complete:
+		q.remove(e)
 	case Abandon:
 		q.fail(now, e)
 	case Release:
@@ -72,6 +96,7 @@ func (q *Queue) settle(now time.Time, e *entry, outcome Outcome, properties map[
 		q.counts[e.State]--
 		e.State = Deferred
 		q.counts[e.State]++
+		q.recorder.touch(e)
 		q.giveBack(now, e)
 	case DeadLetter:
 		q.deadLetter(now, e)
@@ -152,10 +177,7 @@ func (q *Queue) fail(now time.Time, e *entry) {
 		e.DeliveryCount++
 		q.recorder.touch(e)
 		if e.DeliveryCount >= q.config.MaxDeliveryCount {
-			e.Properties = merge(e.Properties, map[string]any{
-				PropertyReason:      ReasonMaxDeliveryCount,
-				PropertyDescription: fmt.Sprintf("Message could not be consumed after %d delivery attempts.", e.DeliveryCount),
-			})
+			q.explain(e, ReasonMaxDeliveryCount, fmt.Sprintf("Message could not be consumed after %d delivery attempts.", e.DeliveryCount))
 			q.deadLetter(now, e)
 			return
 		}
@@ -178,10 +200,7 @@ func (q *Queue) expire(now time.Time, e *entry) {
 		q.remove(e)
 		return
 	}
-	e.Properties = merge(e.Properties, map[string]any{
-		PropertyReason:      ReasonExpired,
-		PropertyDescription: "The message expired and was dead lettered.",
-	})
+	q.explain(e, ReasonExpired, "The message expired and was dead lettered.")
 	q.deadLetter(now, e)
 }
 
@@ -192,7 +211,7 @@ func (q *Queue) deadLetter(now time.Time, e *entry) {
 		return
 	}
 	q.remove(e)
-	d := &entry{Message: e.Message}
+	d := &entry{Message: e.Message, propertyBytes: e.propertyBytes}
 	d.State, d.EnqueuedAt, d.ExpiresAt, d.DeadLetterSource = Active, now, time.Time{}, q.config.Name
 	q.deadLetters.insert(d)
 }
