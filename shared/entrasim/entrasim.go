@@ -3,7 +3,7 @@
 // gets to see, without a cloud: unmodified client libraries work against it.
 //
 // What it answers follows the documented shapes and rules. What it does not model, it says: 501 with the method and the path,
-// and a line in the log at error level. Not modelled: subscriptions to groups, identity synchronization, lifecycle notifications.
+// and a line in the log at error level. Not modelled: subscriptions to groups, lifecycle notifications.
 //
 // It can be hostile as the real thing is: refuse and fail requests, cut connections before and after they took effect, hold
 // the application to the documented limits. See Options.Hostile.

@@ -123,7 +123,6 @@ func TestAPolicyRefusesWhatItCannotSay(t *testing.T) {
 		"redemption for everybody":         {"PATCH", "/policies/crossTenantAccessPolicy/default", map[string]any{"automaticUserConsentSettings": map[string]any{"inboundAllowed": true}}, 400},
 		"inviters of another kind":         {"PATCH", "/policies/authorizationPolicy", map[string]any{"allowInvitesFrom": "somebody"}, 400},
 		"another setting of authorization": {"PATCH", "/policies/authorizationPolicy", map[string]any{"guestUserRoleId": "x"}, 501},
-		"identity synchronization":         {"PUT", at + "/identitySynchronization", map[string]any{}, 501},
 	} {
 		if r := w.graph("contoso", c.method, c.path, c.body); r.status != c.status {
 			t.Errorf("%s: %d %s, want %d", name, r.status, r.text, c.status)
@@ -140,4 +139,41 @@ func TestPoliciesTakeTheirPermissions(t *testing.T) {
 	w.must(200, "contoso", "GET", partners, nil)
 	w.must(403, "contoso", "POST", partners, map[string]any{"tenantId": w.tenantID("contoso")})
 	w.must(403, "contoso", "PATCH", "/policies/authorizationPolicy", map[string]any{"allowInvitesFrom": "none"})
+}
+
+func TestIdentitySynchronizationIsKeptForAPartner(t *testing.T) {
+	w := policyWorld(t, entrasim.Options{})
+	path := partners + "/" + w.tenantID("fabrikam") + "/identitySynchronization"
+	settings := map[string]any{"displayName": "Fabrikam", "userSyncInbound": map[string]any{"isSyncAllowed": true}}
+	w.must(404, "contoso", "PUT", path, settings) // no such partner
+	w.must(201, "contoso", "POST", partners, map[string]any{"tenantId": w.tenantID("fabrikam")})
+	w.must(404, "contoso", "GET", path, nil)
+	w.must(404, "contoso", "PATCH", path, settings)
+	w.must(400, "contoso", "PUT", path, map[string]any{"userSyncInbound": map[string]any{"isSyncAllowed": "yes"}})
+	w.must(400, "contoso", "PUT", path, map[string]any{"groupSync": nil})
+	w.must(204, "contoso", "PUT", path, settings)
+	w.must(409, "contoso", "PUT", path, settings)
+	w.must(204, "contoso", "PATCH", path, map[string]any{"userSyncInbound": map[string]any{"isSyncAllowed": false}})
+	body := w.must(200, "contoso", "GET", path, nil).body
+	if inbound, _ := body["userSyncInbound"].(map[string]any); inbound["isSyncAllowed"] != false || body["displayName"] != "Fabrikam" || body["tenantId"] != w.tenantID("fabrikam") {
+		t.Errorf("the settings are %v", body)
+	}
+	w.must(204, "contoso", "DELETE", partners+"/"+w.tenantID("fabrikam"), nil)
+	w.must(404, "contoso", "GET", path, nil)
+}
+
+func TestATenantKnowsItsDomains(t *testing.T) {
+	w := newWorld(t, entrasim.Options{Tenants: []entrasim.Tenant{
+		{Name: "contoso", Domain: "contoso.example.com", Roles: []string{"Organization.Read.All"}}, {Name: "fabrikam", Roles: []string{"User.Read.All"}},
+	}})
+	value := w.must(200, "contoso", "GET", "/organization", nil).body["value"].([]any)
+	organization := value[0].(map[string]any)
+	var names []any
+	for _, domain := range organization["verifiedDomains"].([]any) {
+		names = append(names, domain.(map[string]any)["name"])
+	}
+	if len(value) != 1 || organization["id"] != w.tenantID("contoso") || len(names) != 2 || names[0] != "contoso.onmicrosoft.com" || names[1] != "contoso.example.com" {
+		t.Errorf("the organization is %v", value)
+	}
+	w.must(403, "fabrikam", "GET", "/organization", nil)
 }

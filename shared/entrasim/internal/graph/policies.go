@@ -88,6 +88,30 @@ func (s *Service) removePartner(c *call) (answer, error) {
 	return noContent, s.policies(c).RemovePartner(c.params["tenant"])
 }
 
+func (s *Service) getSynchronization(c *call) (answer, error) {
+	settings, err := s.policies(c).Synchronization(c.params["tenant"])
+	if err != nil {
+		return answer{}, err
+	}
+	return c.policy(settings, crossTenant+"/partners('"+c.params["tenant"]+"')/identitySynchronization/$entity"), c.noOptions()
+}
+
+func (s *Service) putSynchronization(c *call) (answer, error) {
+	body, err := c.object()
+	if err != nil {
+		return answer{}, err
+	}
+	return noContent, s.policies(c).PutSynchronization(c.params["tenant"], body)
+}
+
+func (s *Service) updateSynchronization(c *call) (answer, error) {
+	body, err := c.object()
+	if err != nil {
+		return answer{}, err
+	}
+	return noContent, s.policies(c).UpdateSynchronization(c.params["tenant"], body)
+}
+
 func (s *Service) getAuthorization(c *call) (answer, error) {
 	return c.policy(s.policies(c).Authorization(), "policies/authorizationPolicy/$entity"), c.noOptions()
 }

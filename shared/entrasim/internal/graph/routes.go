@@ -130,8 +130,13 @@ var routes = []route{
 	{"GET", "/policies/crossTenantAccessPolicy/partners/{tenant}", readPolicies, (*Service).getPartner},
 	{"PATCH", "/policies/crossTenantAccessPolicy/partners/{tenant}", writeCrossTenant, (*Service).updatePartner},
 	{"DELETE", "/policies/crossTenantAccessPolicy/partners/{tenant}", writeCrossTenant, (*Service).removePartner},
+	{"GET", "/policies/crossTenantAccessPolicy/partners/{tenant}/identitySynchronization", readPolicies, (*Service).getSynchronization},
+	{"PUT", "/policies/crossTenantAccessPolicy/partners/{tenant}/identitySynchronization", writeCrossTenant, (*Service).putSynchronization},
+	{"PATCH", "/policies/crossTenantAccessPolicy/partners/{tenant}/identitySynchronization", writeCrossTenant, (*Service).updateSynchronization},
 	{"GET", "/policies/authorizationPolicy", readPolicies, (*Service).getAuthorization},
 	{"PATCH", "/policies/authorizationPolicy", permissions{"Policy.ReadWrite.Authorization"}, (*Service).updateAuthorization},
+
+	{"GET", "/organization", readOrganization, (*Service).organization},
 
 	{"GET", "/subscriptions", ownResource, (*Service).listSubscriptions},
 	{"POST", "/subscriptions", subscribeUser, (*Service).createSubscription},

@@ -19,17 +19,19 @@ type Object = map[string]any
 
 // Policies are those of one tenant. Safe for concurrent use. Stored objects are replaced, never changed.
 type Policies struct {
-	mu            sync.Mutex
-	partners      map[string]Object // by tenant id
-	defaults      Object            // what differs from the service's default; nil: nothing
-	authorization Object
+	mu               sync.Mutex
+	partners         map[string]Object // by tenant id
+	synchronizations map[string]Object // by tenant id
+	defaults         Object            // what differs from the service's default; nil: nothing
+	authorization    Object
 }
 
 // New returns the policies that a tenant is born with.
 func New() *Policies {
 	return &Policies{
-		partners:      map[string]Object{},
-		authorization: Object{"id": "authorizationPolicy", "displayName": "Authorization Policy", "allowInvitesFrom": "everyone"},
+		partners:         map[string]Object{},
+		synchronizations: map[string]Object{},
+		authorization:    Object{"id": "authorizationPolicy", "displayName": "Authorization Policy", "allowInvitesFrom": "everyone"},
 	}
 }
 
@@ -120,6 +122,7 @@ func (p *Policies) RemovePartner(tenantID string) error {
 		return fault.NotFound(tenantID)
 	}
 	delete(p.partners, id)
+	delete(p.synchronizations, id)
 	return nil
 }
 
