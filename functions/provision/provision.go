@@ -79,7 +79,11 @@ func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change
 	case outcome.Done:
 		err = h.Bus.Complete(ctx, d)
 	case outcome.Later:
-		err = h.again(ctx, d, c.Later(d.DeliveryCount), spread(o.Delay, h.Jitter()))
+		next, delay := c.Later(d.DeliveryCount), spread(o.Delay, h.Jitter())
+		if o.Planned {
+			next, delay = c.Planned(d.DeliveryCount, h.Now().Add(o.Delay)), o.Delay
+		}
+		err = h.again(ctx, d, next, delay)
 	case outcome.Retry:
 		next := c.Retry(d.DeliveryCount)
 		err = h.again(ctx, d, next, max(o.Delay, outcome.Backoff(next.Attempt, h.Jitter())))

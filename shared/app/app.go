@@ -53,7 +53,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 	if err := complete(c); err != nil {
 		return nil, err
 	}
-	directory, err := openGraph(c.Graph, o)
+	directory, err := openGraph(c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -99,17 +99,26 @@ func complete(c *config.Config) error {
 	return errors.Join(missing...)
 }
 
-func openGraph(c config.Graph, o Options) (*graph.Graph, error) {
-	options := graph.Options{AuthorityHost: c.AuthorityHost, Endpoint: c.Endpoint, ClientID: c.ClientID,
-		Credential: graph.Credential{ClientSecret: c.ClientSecret}, Transport: o.Transport, Logger: o.Log}
-	if c.ManagedIdentityClientID != "" {
-		assertion, err := graph.ManagedIdentityAssertion(c.ManagedIdentityClientID)
+func openGraph(c *config.Config, o Options) (*graph.Graph, error) {
+	options := graph.Options{AuthorityHost: c.Graph.AuthorityHost, Endpoint: c.Graph.Endpoint, ClientID: c.Graph.ClientID,
+		Credential: graph.Credential{ClientSecret: c.Graph.ClientSecret}, Reads: reads(c.Rules), Transport: o.Transport, Logger: o.Log}
+	if c.Graph.ManagedIdentityClientID != "" {
+		assertion, err := graph.ManagedIdentityAssertion(c.Graph.ManagedIdentityClientID)
 		if err != nil {
 			return nil, err
 		}
 		options.Credential = graph.Credential{Assertion: assertion}
 	}
 	return graph.New(options)
+}
+
+// reads are the attributes that the rules of any route look at.
+func reads(rules map[string]*provisioning.Rules) (all graph.Reads) {
+	for _, r := range rules {
+		source, manager, external := r.Reads()
+		all.Source, all.Manager, all.External = append(all.Source, source...), append(all.Manager, manager...), append(all.External, external...)
+	}
+	return all
 }
 
 func handlers(c *config.Config, o Options, directory *graph.Graph, bus *servicebus.Bus, store *sqlitestore.Store) functions.Handlers {
@@ -125,7 +134,7 @@ func handlers(c *config.Config, o Options, directory *graph.Graph, bus *serviceb
 	return functions.Handlers{
 		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
 		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
-			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Now: time.Now}},
+			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Now: time.Now}},
 		Renew: &renew.Handler{Topology: c.Topology, Users: directory, Store: store, Bus: bus, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
 			Renewer: &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
 				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}},

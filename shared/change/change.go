@@ -27,6 +27,7 @@ const (
 	CauseNotification Cause = "notification" // Graph told us
 	CauseCatchUp      Cause = "catch-up"     // a subscription began, so everybody is looked at once
 	CauseReplay       Cause = "replay"       // a person replayed a dead letter
+	CausePlanned      Cause = "planned"      // an earlier look asked for this one
 )
 
 // Change is one message. It names a user of a route's source; today's truth decides what happens.
@@ -71,6 +72,13 @@ func (c Change) MessageID() string {
 func (c Change) Later(delivery int) Change {
 	c = c.copied(delivery)
 	c.Attempt = 0
+	return c
+}
+
+// Planned is the look at a later time that a message, in its delivery of this number, leads to. It arrives only then.
+func (c Change) Planned(delivery int, at time.Time) Change {
+	c = c.copied(delivery)
+	c.Cause, c.Attempt, c.Hop, c.ArrivedAt, c.EventAt = CausePlanned, 0, 0, at, time.Time{}
 	return c
 }
 

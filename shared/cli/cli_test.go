@@ -89,7 +89,7 @@ func write(t *testing.T, text string) (path string) {
 }
 
 func TestServeRefusesWhatHasToBeMendedFirst(t *testing.T) {
-	good, bad := write(t, goodConfig), write(t, strings.Replace(goodConfig, "target: contoso", "target: contosso\n    scope: all", 1))
+	good, bad := write(t, goodConfig), write(t, strings.Replace(goodConfig, "target: contoso", "target: contosso\n    priority: all", 1))
 	complete := environment{"TENANTSYNC_CLIENT_ID": "app", "TENANTSYNC_CLIENT_SECRET": "secret"}
 	for _, tt := range []struct {
 		name string
@@ -98,7 +98,7 @@ func TestServeRefusesWhatHasToBeMendedFirst(t *testing.T) {
 		want []string
 	}{
 		{"every mistake of the file, and the missing credential", nil, []string{"--config", bad},
-			[]string{bad + ":1: there is no application", bad + ":1: there is no credential", bad + `:8: routes[0].target: there is no tenant "contosso"`, bad + `:9: routes[0].scope: there is no key "scope"`}},
+			[]string{bad + ":1: there is no application", bad + ":1: there is no credential", bad + `:8: routes[0].target: there is no tenant "contosso"`, bad + `:9: routes[0].priority: there is no key "priority"`}},
 		{"no file", complete, []string{"--config", "nowhere.yaml"}, []string{"nowhere.yaml: it cannot be read"}},
 		{"no folder", complete, []string{"--config", good}, []string{"give --data DIR"}},
 		{"a public URL that is none", complete, []string{"--config", good, "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--public-url", "sync.contoso.com"},

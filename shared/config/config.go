@@ -12,14 +12,17 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
 
 // Config is a checked configuration.
 type Config struct {
 	Topology *tenant.Topology
-	Graph    Graph
-	Bus      Bus
+	// Rules are those of each route, by its name.
+	Rules map[string]*provisioning.Rules
+	Graph Graph
+	Bus   Bus
 	// ClientStateKey is what the clientState of subscriptions is derived from; PreviousClientStateKey is still accepted.
 	ClientStateKey, PreviousClientStateKey []byte
 	// AdminKey opens the functions for administrators on a host that does not keep function keys itself.
@@ -116,6 +119,12 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 	mistakes = append(mistakes, doc.locate(path, err)...)
 	c := &Config{Topology: topology}
 	mistakes = append(mistakes, c.environment(path, doc.Line("tenants"), getenv)...)
+	if topology != nil {
+		c.Rules = map[string]*provisioning.Rules{}
+		for i, route := range topology.Routes() { // all of them, in the order of the file
+			c.Rules[route.Name] = doc.rules[i]
+		}
+	}
 	if len(mistakes) > 0 {
 		sort.SliceStable(mistakes, func(i, j int) bool { return order(mistakes[i]) < order(mistakes[j]) })
 		return nil, Invalid(mistakes)

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,7 +11,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tenantsync/tenantsync/shared/mapping"
+	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
 
@@ -84,7 +88,7 @@ func TestAGoodFileNamesTenantsAndRoutes(t *testing.T) {
 	if got := c.Topology.Routes(); !slices.Equal(got, routes) {
 		t.Errorf("routes %+v, want %+v", got, routes)
 	}
-	c.Topology = nil
+	c.Topology, c.Rules = nil, nil
 	want := &Config{
 		Graph:          Graph{AuthorityHost: "https://login.example", Endpoint: "https://graph.example", ClientID: "app", ClientSecret: "secret"},
 		Bus:            Bus{Namespace: "bus.example", ManagedIdentityClientID: "bus-identity"},
@@ -215,4 +219,58 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("there is no topology (%v) and no mistake", err)
 		}
 	})
+}
+
+func TestAFileSaysWhatARouteDoesWithPeople(t *testing.T) {
+	c, err := load(t, "testdata/rules.yaml", complete())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.Rules["fabrikam-us→contoso"]
+	scope := got.Scope
+	if text := scope.When.String(); text != `user.department in ["Sales", "Board"] && has(user.manager.city)` {
+		t.Errorf("the scope is %s", text)
+	}
+	scope.When = nil
+	if want := (provisioning.Scope{
+		Guests: true, Groups: []string{"00000000-0000-0000-0000-00000000000a"},
+		Include: map[string]bool{"ana@fabrikam.example": true}, Exclude: map[string]bool{"00000000-0000-0000-0000-00000000000b": true},
+	}); !reflect.DeepEqual(scope, want) {
+		t.Errorf("scope\n got %+v\nwant %+v", scope, want)
+	}
+	if want := (provisioning.LeaveRules{
+		Deleted:    provisioning.Leave{Action: provisioning.LeaveRemove},
+		OutOfScope: provisioning.Leave{Action: provisioning.LeaveDisable, RemoveAfter: 30 * 24 * time.Hour},
+		Disabled:   provisioning.Leave{Action: provisioning.LeaveKeep},
+	}); got.Leave != want {
+		t.Errorf("leave\n got %+v\nwant %+v", got.Leave, want)
+	}
+	if !got.OverrideBlocks {
+		t.Error("blocks are not overridden")
+	}
+
+	rules := map[string]string{}
+	for _, r := range got.Attributes {
+		rules[r.Attribute.Name] = fmt.Sprint(r.Copy, r.Constant, r.Expression, r.Policy, r.Truncate)
+	}
+	for name, want := range map[string]string{
+		"companyName":          fmt.Sprint(false, "Fabrikam", (*mapping.Expression)(nil), "enforce", false),
+		"displayName":          `false<nil>user.displayName + " (Fabrikam)" once true`,
+		"department":           fmt.Sprint(true, nil, (*mapping.Expression)(nil), "report", false),
+		"extensionAttribute7":  `false<nil>user.employeeId enforce false`,
+		"faxNumber":            fmt.Sprint(true, nil, (*mapping.Expression)(nil), "enforce", false),
+		"userType":             fmt.Sprint(false, "Guest", (*mapping.Expression)(nil), "once", false),
+		"showInAddressList":    fmt.Sprint(false, false, (*mapping.Expression)(nil), "enforce", false),
+		"businessPhones":       fmt.Sprint(false, []string{"+1 555 0100"}, (*mapping.Expression)(nil), "enforce", false),
+		"givenName":            fmt.Sprint(true, nil, (*mapping.Expression)(nil), "enforce", false),
+		"mobilePhone":          "",
+		"preferredDataCountry": "",
+	} {
+		if strings.ReplaceAll(rules[name], " ", "") != strings.ReplaceAll(want, " ", "") {
+			t.Errorf("%s: %s, want %s", name, rules[name], want)
+		}
+	}
+	if home := c.Rules["home"]; !reflect.DeepEqual(home, provisioning.DefaultRules()) {
+		t.Errorf("a route that says nothing has the rules %+v", home)
+	}
 }

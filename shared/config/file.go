@@ -5,6 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 	"github.com/tenantsync/tenantsync/shared/yamlfile"
 )
@@ -14,6 +15,7 @@ type document struct {
 	yamlfile.Reader
 	tenants []tenant.Tenant
 	routes  []tenant.RouteSpec
+	rules   []*provisioning.Rules // of the routes, in their order
 }
 
 func parse(file string, text []byte) (*document, []Mistake) {
@@ -37,8 +39,12 @@ func (d *document) tenant(n *yaml.Node, path string) {
 
 func (d *document) route(n *yaml.Node, path string) {
 	var s tenant.RouteSpec
-	d.Mapping(n, path, map[string]yamlfile.Field{"name": d.Text(&s.Name), "source": d.Text(&s.Source), "target": d.Text(&s.Target)})
-	d.routes = append(d.routes, s)
+	rules := provisioning.DefaultRules()
+	d.Mapping(n, path, map[string]yamlfile.Field{
+		"name": d.Text(&s.Name), "source": d.Text(&s.Source), "target": d.Text(&s.Target),
+		"scope": d.scope(&rules.Scope), "attributes": d.attributes(rules), "leave": d.leave(&rules.Leave), "overrideBlocks": d.boolean(&rules.OverrideBlocks),
+	})
+	d.routes, d.rules = append(d.routes, s), append(d.rules, rules)
 }
 
 // locate gives each problem of the topology its line. A problem that only follows from a wrong shape is not told twice:

@@ -34,6 +34,8 @@ type Options struct {
 	Credential Credential
 	// RedirectURL is where an invited person lands after redemption. Graph demands one. Empty: MyApps.
 	RedirectURL string
+	// Reads are the attributes to ask for; none are those of the default rules.
+	Reads Reads
 	// Transport carries the requests to both services. Nil: a pool of our own with the system's trusted roots.
 	Transport http.RoundTripper
 	Logger    *slog.Logger
@@ -43,6 +45,7 @@ type Options struct {
 // Graph is Microsoft Graph for every tenant of the installation. It is safe for concurrent use.
 type Graph struct {
 	options     Options
+	reads       Reads
 	keyProperty string // Graph name of the app's directory extension "tenantsyncSource", which carries the link key
 
 	mu      sync.Mutex
@@ -80,6 +83,7 @@ func New(o Options) (*Graph, error) {
 	o.Endpoint = strings.TrimRight(o.Endpoint, "/")
 	return &Graph{
 		options:     o,
+		reads:       o.Reads.complete(),
 		keyProperty: "extension_" + strings.ReplaceAll(o.ClientID, "-", "") + "_tenantsyncSource",
 		tenants:     map[string]*tenant{},
 	}, nil

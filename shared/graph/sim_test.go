@@ -17,6 +17,7 @@ import (
 
 	"github.com/tenantsync/tenantsync/shared/entrasim"
 	"github.com/tenantsync/tenantsync/shared/graph"
+	"github.com/tenantsync/tenantsync/shared/mapping"
 	"github.com/tenantsync/tenantsync/shared/outcome"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/subscription"
@@ -31,7 +32,8 @@ type simulated struct {
 
 func simulate(t *testing.T, o entrasim.Options) *simulated {
 	t.Helper()
-	o.Tenants = []entrasim.Tenant{{Name: "fabrikam"}, {Name: "contoso"}, {Name: "closed", NoConsent: true}}
+	roles := append([]string{"GroupMember.Read.All", "Group.ReadWrite.All"}, entrasim.DefaultRoles...)
+	o.Tenants = []entrasim.Tenant{{Name: "fabrikam", Roles: roles}, {Name: "contoso"}, {Name: "closed", NoConsent: true}}
 	o.App.ExtensionProperties = []string{"tenantsyncSource"}
 	o.PageSize = 2
 	server, err := entrasim.New(o)
@@ -286,5 +288,108 @@ func TestSubscriptionsOverTheSimulator(t *testing.T) {
 	wanted.NotificationURL = endpoint.URL + "/broken"
 	if _, err := s.graph.Create(ctx, wanted, ends); err == nil || !strings.Contains(err.Error(), wanted.NotificationURL) {
 		t.Errorf("an endpoint that fails the handshake: %v", err)
+	}
+}
+
+func TestWhatRulesReadAndWriteOverTheSimulator(t *testing.T) {
+	const extension = "extension_%s_costCenter"
+	s := simulate(t, entrasim.Options{})
+	name := fmt.Sprintf(extension, strings.ReplaceAll(s.App().ID, "-", ""))
+	s.request(t, http.MethodPost, "/applications/"+s.App().ObjectID+"/extensionProperties", map[string]any{"name": "costCenter", "dataType": "String", "targetObjects": []string{"User"}})
+	reads := graph.Reads{
+		Source:   []string{"displayName", "manager", "employeeLeaveDateTime", "createdDateTime", "onPremisesExtensionAttributes", "otherMails", name},
+		Manager:  []string{"displayName", "department"},
+		External: []string{"department", "extensionAttribute3", "extensionAttribute4", name},
+	}
+	app := s.App()
+	g, err := graph.New(graph.Options{
+		AuthorityHost: s.URL(), Endpoint: s.URL(), ClientID: app.ID, Reads: reads,
+		Credential: graph.Credential{ClientSecret: app.Secret}, Transport: s.Client().Transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	boss := s.hire(t, "luz", map[string]any{"department": "Board"})
+	id := s.hire(t, "ana", map[string]any{name: "4711"})
+	s.request(t, http.MethodPatch, "/users/"+id, map[string]any{"onPremisesExtensionAttributes": map[string]any{"extensionAttribute3": "blue"}})
+	s.request(t, http.MethodPut, "/users/"+id+"/manager/$ref", map[string]any{"@odata.id": s.URL() + "/v1.0/users/" + boss})
+
+	source, err := g.Source(s.source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := source.User(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if created, is := u.Attributes["createdDateTime"].(time.Time); !is || time.Since(created) > time.Hour {
+		t.Errorf("created %v", u.Attributes["createdDateTime"])
+	}
+	for attribute, want := range map[string]any{
+		"onPremisesExtensionAttributes": map[string]any{"extensionAttribute3": "blue"},
+		"manager":                       mapping.Values{"displayName": "luz", "department": "Board"},
+		"employeeLeaveDateTime":         nil, name: "4711", "accountEnabled": true,
+	} {
+		if got := u.Attributes[attribute]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is %#v, want %#v", attribute, got, want)
+		}
+	}
+	if lonely, err := source.User(t.Context(), boss); err != nil || lonely.Attributes["manager"] != nil {
+		t.Errorf("who has no manager has %v, %v", lonely.Attributes["manager"], err)
+	}
+
+	target, err := g.Target(s.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	external, err := target.Invite(t.Context(), "ana@fabrikam.onmicrosoft.com", "ana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	update := func(values provisioning.Attributes, want provisioning.Attributes) {
+		t.Helper()
+		if err := target.Update(t.Context(), external, values, ""); err != nil {
+			t.Fatal(err)
+		}
+		e, err := target.External(t.Context(), external)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for attribute, value := range want {
+			if got := e.Attributes[attribute]; got != value {
+				t.Errorf("%s is %#v, want %#v", attribute, got, value)
+			}
+		}
+	}
+	update(provisioning.Attributes{"extensionAttribute3": "red", "extensionAttribute4": "x", name: "9"}, provisioning.Attributes{"extensionAttribute3": "red", "extensionAttribute4": "x", name: "9"})
+	update(provisioning.Attributes{"extensionAttribute4": nil, name: nil}, provisioning.Attributes{"extensionAttribute3": "red", "extensionAttribute4": nil, name: nil})
+}
+
+func TestGroupsOverTheSimulator(t *testing.T) {
+	s := simulate(t, entrasim.Options{})
+	ana, luz := s.hire(t, "ana", nil), s.hire(t, "luz", nil)
+	group := func(name string) string {
+		return s.request(t, http.MethodPost, "/groups", map[string]any{"displayName": name, "mailNickname": name, "mailEnabled": false, "securityEnabled": true})["id"].(string)
+	}
+	add := func(group, member string) {
+		s.request(t, http.MethodPost, "/groups/"+group+"/members/$ref", map[string]any{"@odata.id": s.URL() + "/v1.0/directoryObjects/" + member})
+	}
+	outer, inner, other := group("outer"), group("inner"), group("other")
+	add(outer, inner)
+	add(inner, ana)
+	add(other, luz)
+	source, err := s.graph.Source(s.source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := []string{outer, other}
+	for range 25 { // more than one request can ask for
+		asked = append(asked, group("more"))
+	}
+	if in, err := source.Groups(t.Context(), ana, asked); err != nil || !slices.Equal(in, []string{outer}) {
+		t.Errorf("she is in %v, %v; want the outer group, through the inner one", in, err)
+	}
+	if _, err := source.Groups(t.Context(), "00000000-0000-4000-8000-000000000000", asked); !errors.Is(err, provisioning.ErrNotFound) {
+		t.Errorf("nobody: %v, want ErrNotFound", err)
 	}
 }

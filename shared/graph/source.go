@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/microsoftgraph/msgraph-sdk-go/directory"
@@ -12,16 +13,47 @@ import (
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 )
 
-// source is a tenant that people come from. It needs the app role User.Read.All.
+// source is a tenant that people come from. It needs the app role User.Read.All, and GroupMember.Read.All where a scope names groups.
 type source struct{ *tenant }
 
 // User reads one user by object id.
 func (s source) User(ctx context.Context, id string) (provisioning.User, error) {
-	m, err := s.user(ctx, id, selectedSource)
+	reads := s.graph.reads
+	query := users.UserItemRequestBuilderGetQueryParameters{Select: selection(identity, reads.Source)}
+	if len(reads.Manager) > 0 {
+		query.Expand = []string{manager + "($select=" + strings.Join(selection([]string{"id"}, reads.Manager), ",") + ")"}
+	}
+	m, err := s.user(ctx, id, query)
 	if err != nil {
 		return provisioning.User{}, err
 	}
-	return userOf(m), nil
+	return s.graph.userOf(m), nil
+}
+
+// checkedAtOnce is how many groups Graph checks in one request (reference of directoryobject-checkmembergroups).
+const checkedAtOnce = 20
+
+// Groups asks which of the groups the user is in, directly or through others. It needs the app role GroupMember.Read.All.
+func (s source) Groups(ctx context.Context, id string, groups []string) (in []string, err error) {
+	for some := range slices.Chunk(groups, checkedAtOnce) {
+		body := users.NewItemCheckMemberGroupsPostRequestBody()
+		body.SetGroupIds(some)
+		r := request{"check the groups of user", id}
+		if err := s.identified(r); err != nil {
+			return nil, err
+		}
+		answer, err := ask(ctx, s.tenant, r, func(ctx context.Context, c *sdk) (users.ItemCheckMemberGroupsPostResponseable, error) {
+			return c.Users().ByUserId(id).CheckMemberGroups().PostAsCheckMemberGroupsPostResponse(ctx, body, nil)
+		})
+		if notFound(err) {
+			return nil, fmt.Errorf("%s: %w", sentence(r, s.id), provisioning.ErrNotFound)
+		}
+		if err != nil {
+			return nil, err
+		}
+		in = append(in, answer.GetValue()...)
+	}
+	return in, nil
 }
 
 // Deleted asks for the user among the soft-deleted ones.
@@ -34,11 +66,11 @@ func (s source) Deleted(ctx context.Context, id string) (bool, error) {
 }
 
 // user reads one live user, or provisioning.ErrNotFound.
-func (t *tenant) user(ctx context.Context, id string, selected []string) (models.Userable, error) {
+func (t *tenant) user(ctx context.Context, id string, query users.UserItemRequestBuilderGetQueryParameters) (models.Userable, error) {
 	r := request{"read user", id}
 	m, err := t.one(ctx, r, func(ctx context.Context, c *sdk) (models.Userable, error) {
 		return c.Users().ByUserId(id).Get(ctx, &users.UserItemRequestBuilderGetRequestConfiguration{
-			QueryParameters: &users.UserItemRequestBuilderGetQueryParameters{Select: selected},
+			QueryParameters: &query,
 		})
 	})
 	if notFound(err) {

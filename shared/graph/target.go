@@ -23,10 +23,9 @@ type target struct{ *tenant }
 
 // External reads a user object by id, live or soft-deleted.
 func (t target) External(ctx context.Context, id string) (provisioning.External, error) {
-	key := t.graph.keyProperty
-	m, err := t.user(ctx, id, t.selected())
+	m, err := t.user(ctx, id, users.UserItemRequestBuilderGetQueryParameters{Select: t.selected()})
 	if err == nil {
-		return externalOf(m, key, false), nil
+		return t.graph.externalOf(m, false), nil
 	}
 	if !errors.Is(err, provisioning.ErrNotFound) {
 		return provisioning.External{}, err
@@ -38,10 +37,12 @@ func (t target) External(ctx context.Context, id string) (provisioning.External,
 	if err != nil {
 		return provisioning.External{}, err
 	}
-	return externalOf(m, key, true), nil
+	return t.graph.externalOf(m, true), nil
 }
 
-func (t target) selected() []string { return append([]string{t.graph.keyProperty}, selectedTarget...) }
+func (t target) selected() []string {
+	return selection([]string{t.graph.keyProperty}, identity, t.graph.reads.External)
+}
 
 // ByKey finds the objects that carry a link key, live and soft-deleted.
 func (t target) ByKey(ctx context.Context, sourceKey string) ([]provisioning.External, error) {
@@ -100,7 +101,7 @@ func (t target) findDeleted(ctx context.Context, filter string) ([]provisioning.
 func (t target) externals(ctx context.Context, r request, deleted bool, get page) (found []provisioning.External, err error) {
 	err = t.pages(ctx, r, get, func(answer []models.Userable) error {
 		for _, m := range answer {
-			found = append(found, externalOf(m, t.graph.keyProperty, deleted))
+			found = append(found, t.graph.externalOf(m, deleted))
 		}
 		return nil
 	})

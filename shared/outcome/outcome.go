@@ -42,6 +42,8 @@ type Outcome struct {
 	Kind Kind
 	// Delay is how long to wait: always set for Later; for Retry only when the other side named it (Retry-After).
 	Delay time.Duration
+	// Planned: the look after Delay is a change of its own, which arrives only then. Only Later can be.
+	Planned bool
 	// Code is a short, stable, lower-case word pair for machines, such as "ambiguous match".
 	Code string
 	// Err is the sentence for people. It is nil for Done.
@@ -58,6 +60,11 @@ func (f *failure) Unwrap() error { return f.Err }
 // LaterAfter asks for another look after delay, because of err.
 func LaterAfter(delay time.Duration, err error) error {
 	return &failure{Outcome{Kind: Later, Delay: delay, Code: "too early", Err: err}}
+}
+
+// PlannedAfter says that all is done for now, and asks for a look of its own after delay, because of err.
+func PlannedAfter(delay time.Duration, err error) error {
+	return &failure{Outcome{Kind: Later, Delay: delay, Planned: true, Code: "planned", Err: err}}
 }
 
 // RetryAfter asks for another attempt. delay is what the other side asked for; 0 leaves it to our own backoff.

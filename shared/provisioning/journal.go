@@ -11,6 +11,10 @@ type Entry struct {
 	Action     Action    `json:"action"`
 	Operations []string  `json:"operations,omitempty"` // "invite", "update department,jobTitle", …
 	Reason     string    `json:"reason"`
+	// Drift are attributes that differ and that the rules only report.
+	Drift []string `json:"drift,omitempty"`
+	// Again is when the user is looked at again, if that is planned.
+	Again time.Time `json:"again,omitzero"`
 	// Outcome is done, later, retry or terminal; Error says why when it is not done.
 	Outcome string `json:"outcome"`
 	Error   string `json:"error,omitempty"`

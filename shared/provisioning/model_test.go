@@ -157,7 +157,7 @@ func applied(s situation, d provisioning.Decision) (situation, map[string]provis
 	if id != "" {
 		s.Link.External = id
 	}
-	s.Link.State, s.Link.Blocked = d.State, d.Blocked
+	s.Link.State, s.Link.Blocked, s.Link.LeftAt = d.State, d.Blocked, d.LeftAt
 	s.Known = nil
 	if e, ok := all[s.Link.External]; ok {
 		s.Known = &e

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tenantsync/tenantsync/shared/outcome"
 	"github.com/tenantsync/tenantsync/shared/tenant"
@@ -38,6 +39,9 @@ const (
 // Situation is all that a plan is made from.
 type Situation struct {
 	Route tenant.Route
+	// Rules are the route's; nil means DefaultRules.
+	Rules *Rules
+	Now   time.Time
 	// User is the object id in the source tenant.
 	User string
 	// Source is the source user, nil when Gone says how it is gone.
@@ -91,16 +95,25 @@ type Decision struct {
 	Reason     string
 	// External is the object id the operations are for; empty when the first of them creates it.
 	External string
-	// State and Blocked are what the link says once the operations are done.
+	// State, Blocked and LeftAt are what the link says once the operations are done.
 	State   LinkState
 	Blocked bool
+	LeftAt  time.Time
+	// Again is when the user has to be looked at again although nothing happens until then; zero: never.
+	Again time.Time
+	// Drift are attributes that differ and are only reported, in order.
+	Drift []string
 }
 
 // Plan decides. It is pure, and applying its decision and planning again gives ActionNone.
 // Its error is an outcome: what stands in the way, and whether waiting can help.
 func Plan(s Situation) (Decision, error) {
-	if reason := leaving(s); reason != "" {
-		return planLeave(s, reason)
+	d, leaving, err := departs(s)
+	switch {
+	case err != nil:
+		return Decision{}, outcome.Fail("scope unclear", err)
+	case leaving:
+		return planLeave(s, d)
 	}
 	ext, err := match(s)
 	if err != nil {
@@ -114,41 +127,18 @@ func Plan(s Situation) (Decision, error) {
 		return planCreate(s)
 	case ext.Deleted && !enabled:
 		return nothing(s, ext.ID, "disabled in the source: the external user stays removed"), nil
+	case !enabled:
+		return planDisabled(s, *ext)
 	default:
-		return planUpdate(s, *ext), nil
+		return planUpdate(s, *ext)
 	}
 }
 
-// leaving says why the user must have no external user on this route; "" when it must have one.
-func leaving(s Situation) string {
-	switch {
-	case s.Source == nil:
-		return "the source user is " + string(s.Gone)
-	case s.Source.Invited:
-		return "the source user is itself an external user; those are never passed on"
-	case s.Source.UserType != "" && s.Source.UserType != Member:
-		return "the source user is a " + strings.ToLower(s.Source.UserType) + ", not a member"
+func (s Situation) rules() *Rules {
+	if s.Rules == nil {
+		return defaults
 	}
-	return ""
-}
-
-func planLeave(s Situation, reason string) (Decision, error) {
-	ext, err := ours(s)
-	switch {
-	case err != nil:
-		return Decision{}, err
-	case ext == nil:
-		return nothing(s, "", reason+"; it has no external user here"), nil
-	case ext.Deleted:
-		return nothing(s, ext.ID, reason+"; its external user is removed already"), nil
-	case s.Gone == Vanished:
-		return nothing(s, ext.ID, reason+", but nobody said that it was deleted: its external user stays"), nil
-	}
-	return Decision{
-		Action: ActionRemove, Reason: reason, External: ext.ID,
-		Operations: []Operation{{Kind: OpRemove}},
-		State:      LinkRemoved, Blocked: s.Link.Blocked,
-	}, nil
+	return s.Rules
 }
 
 // nothing leaves the target as it is. The link follows what was found: no external user means no active link.
@@ -171,20 +161,57 @@ func planCreate(s Situation) (Decision, error) {
 		reason = "the external user it had is gone for good"
 	}
 	invited := External{Attributes: Attributes{AttrAccountEnabled: true, AttrMail: address}}
+	want, _, err := s.rules().wanted(s.Source, s.Now, true)
+	if err != nil {
+		return Decision{}, unmappable(s, err)
+	}
 	return Decision{
 		Action: ActionCreate, Reason: reason,
 		Operations: []Operation{
 			{Kind: OpInvite, Address: address, DisplayName: name},
-			{Kind: OpUpdate, Attributes: diff(wanted(s, invited), invited.Attributes), SourceKey: sourceKey(s)},
+			{Kind: OpUpdate, Attributes: diff(want, invited.Attributes), SourceKey: sourceKey(s)},
 		},
 		State: LinkActive,
 	}, nil
 }
 
-func planUpdate(s Situation, ext External) Decision {
+func unmappable(s Situation, err error) error {
+	return outcome.Fail("mapping refused", fmt.Errorf("user %s: %w", s.User, err))
+}
+
+// planDisabled is for a user that is disabled in the source and has an external user. What the rules make of that comes first: its
+// attributes must not stand in the way.
+func planDisabled(s Situation, ext External) (Decision, error) {
+	d := departure{reason: "the source user was disabled", rule: s.rules().Leave.Disabled}
+	if d.rule.Action == LeaveRemove {
+		return remove(s, ext, d.reason), nil
+	}
+	if due, again := d.rule.due(s.left()); again && !due.After(s.Now) {
+		return planDisable(s, ext, d), nil
+	}
+	out, err := planUpdate(s, ext)
+	if err != nil {
+		d.reason += ", and its attributes cannot be computed: " + err.Error()
+		out = planDisable(s, ext, d)
+	}
+	if d.rule.Action == LeaveDisable {
+		out.LeftAt = s.left()
+		out.Again, _ = d.rule.due(out.LeftAt)
+	}
+	return out, nil
+}
+
+func planUpdate(s Situation, ext External) (Decision, error) {
 	d := Decision{Action: ActionNone, External: ext.ID, State: LinkActive, Reason: "everything is as it should be"}
-	want := wanted(s, ext)
+	want, report, err := s.rules().wanted(s.Source, s.Now, false)
+	if err != nil {
+		return Decision{}, unmappable(s, err)
+	}
+	if enabled, say := s.enabled(ext); say {
+		want[AttrAccountEnabled] = enabled
+	}
 	changes := diff(want, ext.Attributes)
+	d.Drift = diff(report, ext.Attributes).Names()
 	d.Blocked = s.Link.Blocked && !ext.Enabled()
 	switch changes[AttrAccountEnabled] {
 	case false:
@@ -218,23 +245,16 @@ func planUpdate(s Situation, ext External) Decision {
 	if len(changes) > 0 || key != "" {
 		d.Operations = append(d.Operations, Operation{Kind: OpUpdate, Attributes: changes, SourceKey: key})
 	}
-	return d
+	return d, nil
 }
 
-// wanted is what the external user must look like. A block that an administrator of the target set is respected:
-// accountEnabled goes back to true only when it was us who took it away.
-func wanted(s Situation, ext External) Attributes {
-	want := Attributes{AttrUserType: Member, AttrShowInAddressList: true}
-	for _, name := range Copied {
-		want[name] = s.Source.Attributes[name]
+// enabled tells what accountEnabled is to be, if the route has a say. A block that an administrator of the target set is respected,
+// unless the rules override it: accountEnabled goes back to true only when it was us who took it away.
+func (s Situation) enabled(ext External) (enabled, say bool) {
+	if !s.Source.Enabled() {
+		return false, s.rules().Leave.Disabled.Action != LeaveKeep
 	}
-	switch {
-	case !s.Source.Enabled():
-		want[AttrAccountEnabled] = false
-	case s.Link.Blocked || ext.Enabled():
-		want[AttrAccountEnabled] = true
-	}
-	return want
+	return true, s.Link.Blocked || ext.Enabled() || s.rules().OverrideBlocks
 }
 
 func sourceKey(s Situation) string { return SourceKey(s.Route.Source.ID, s.User) }

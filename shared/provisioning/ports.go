@@ -22,6 +22,8 @@ type Source interface {
 	User(ctx context.Context, id string) (User, error)
 	// Deleted reports whether the user is among the soft-deleted ones.
 	Deleted(ctx context.Context, id string) (bool, error)
+	// Groups returns those of the groups, by object id, that the user is in, directly or through other groups.
+	Groups(ctx context.Context, id string, groups []string) ([]string, error)
 }
 
 // Target reads and changes the tenant that gets external users.
@@ -90,7 +92,9 @@ type Link struct {
 	// external user it made is found by this address, even when its source user has another by then, or is gone.
 	Inviting string
 	// Blocked: it was us who last set accountEnabled to false. Only then do we set it back.
-	Blocked   bool
+	Blocked bool
+	// LeftAt is since when the source user is leaving, while its external user is disabled and not removed; else zero.
+	LeftAt    time.Time
 	UpdatedAt time.Time
 }
 

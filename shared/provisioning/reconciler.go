@@ -32,6 +32,8 @@ type Reconciler struct {
 	Links       Links
 	Journal     Journal
 	Now         func() time.Time
+	// Rules are those of a route, by its name; nil, or none for a route, means DefaultRules.
+	Rules map[string]*Rules
 	// Lease and SecondLook; zero means the defaults.
 	Lease      time.Duration
 	SecondLook time.Duration
@@ -114,8 +116,12 @@ func (r *Reconciler) run(ctx context.Context, route tenant.Route, c change.Chang
 		return err
 	}
 	decision, err := w.work(ctx)
-	if err == nil && decision.Action == ActionNone && c.Cause == change.CauseNotification && c.Hop == 0 {
+	switch {
+	case err != nil:
+	case decision.Action == ActionNone && c.Cause == change.CauseNotification && c.Hop == 0:
 		err = outcome.LaterAfter(w.secondLook, errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
+	case !decision.Again.IsZero():
+		err = outcome.PlannedAfter(max(decision.Again.Sub(r.Now()), lookAgain), fmt.Errorf("decided again on %s", decision.Again.UTC().Format(time.RFC3339)))
 	}
 	if journalErr := r.record(ctx, w, decision, err); journalErr != nil {
 		return errors.Join(err, journalErr)
@@ -132,7 +138,7 @@ func (r *Reconciler) worker(route tenant.Route, c change.Change, lease Lease, li
 	if err != nil {
 		return nil, fmt.Errorf("open target %s: %w", route.Target.Name, err)
 	}
-	w := &worker{source: source, target: target, links: r.Links, now: r.Now, secondLook: r.SecondLook,
+	w := &worker{source: source, target: target, links: r.Links, now: r.Now, secondLook: r.SecondLook, rules: r.Rules[route.Name],
 		route: route, change: c, lease: lease, link: link}
 	if w.secondLook <= 0 {
 		w.secondLook = DefaultSecondLook
@@ -145,7 +151,7 @@ func (r *Reconciler) record(ctx context.Context, w *worker, d Decision, workErr 
 	o := outcome.Of(workErr)
 	e := Entry{
 		At: r.Now(), Route: w.route.Name, User: w.change.User, External: w.link.External,
-		Action: d.Action, Reason: d.Reason, Outcome: o.Kind.String(), Cause: string(w.change.Cause),
+		Action: d.Action, Reason: d.Reason, Drift: d.Drift, Again: d.Again, Outcome: o.Kind.String(), Cause: string(w.change.Cause),
 		EventAt: w.change.EventAt, ArrivedAt: w.change.ArrivedAt,
 	}
 	if e.Action == "" {

@@ -9,9 +9,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/tenantsync/tenantsync/shared/mapping"
 )
 
-// Attributes are directory values by Graph property name: string, bool or []string. A missing key and nil both mean "no value".
+// Attributes are directory values by Graph property name: string, bool, int64, []string, and time.Time where it can only be read. A
+// missing key and nil both mean "no value". Two keys of a source user hold more, see mapping.Values.
 type Attributes map[string]any
 
 // Graph property names with a rule of their own here.
@@ -32,9 +35,6 @@ var Copied = []string{
 	"mobilePhone", "businessPhones", "preferredLanguage",
 }
 
-// notClearable: Graph refuses null for these, so that a value, once given, stays until another replaces it.
-var notClearable = []string{AttrDisplayName, AttrMail, AttrUsageLocation, AttrAccountEnabled}
-
 // User types of Entra.
 const (
 	Member = "Member"
@@ -51,6 +51,8 @@ type User struct {
 	// Invited: the user is itself somebody's external user (creationType Invitation, or #EXT# in its name).
 	Invited    bool
 	Attributes Attributes
+	// Groups are those of the scope's groups that the user is in, directly or through other groups.
+	Groups []string
 }
 
 // Enabled reports whether the user may sign in. Graph leaves the value out only when it was not asked for.
@@ -119,8 +121,8 @@ func diff(want, have Attributes) Attributes {
 		if equal(value, have[name]) {
 			continue
 		}
-		if normal(value) == nil && slices.Contains(notClearable, name) {
-			continue
+		if a, _ := mapping.AttributeOf(name); normal(value) == nil && !a.Clearable {
+			continue // a value, once given, stays until another replaces it
 		}
 		out[name] = normal(value)
 	}

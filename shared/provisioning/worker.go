@@ -22,6 +22,7 @@ type worker struct {
 	links      Links
 	now        func() time.Time
 	secondLook time.Duration
+	rules      *Rules // nil: the default
 
 	route  tenant.Route
 	change change.Change
@@ -67,7 +68,7 @@ func (w *worker) settle(ctx context.Context, s Situation) (Decision, error) {
 
 // look reads both tenants.
 func (w *worker) look(ctx context.Context) (Situation, error) {
-	s := Situation{Route: w.route, User: w.change.User, Link: *w.link}
+	s := Situation{Route: w.route, Rules: w.rules, Now: w.now(), User: w.change.User, Link: *w.link}
 	var err error
 	if s.Source, s.Gone, err = w.lookAtSource(ctx); err != nil {
 		return s, err
@@ -80,7 +81,8 @@ func (w *worker) look(ctx context.Context) (Situation, error) {
 func (w *worker) lookAtSource(ctx context.Context) (*User, Gone, error) {
 	user, err := w.source.User(ctx, w.change.User)
 	if err == nil {
-		return &user, NotGone, nil
+		user.Groups, err = w.groups(ctx)
+		return &user, NotGone, err
 	}
 	if !errors.Is(err, ErrNotFound) {
 		return nil, NotGone, err
@@ -105,6 +107,14 @@ func (w *worker) lookAtSource(ctx context.Context) (*User, Gone, error) {
 	return nil, Purged, nil
 }
 
+// groups asks which groups of the scope the user is in.
+func (w *worker) groups(ctx context.Context) ([]string, error) {
+	if w.rules == nil || len(w.rules.Scope.Groups) == 0 {
+		return nil, nil
+	}
+	return w.source.Groups(ctx, w.change.User, w.rules.Scope.Groups)
+}
+
 // lookAtTarget reads the external user: the one the link names, else what carries the link key, else what has the address.
 func (w *worker) lookAtTarget(ctx context.Context, s *Situation) error {
 	if w.link.External != "" {
@@ -125,7 +135,7 @@ func (w *worker) lookAtTarget(ctx context.Context, s *Situation) error {
 	if err != nil || len(s.ByKey) > 0 {
 		return err
 	}
-	if err := w.lookForInvitation(ctx, s); err != nil || len(s.ByInvitation) > 0 || leaving(*s) != "" {
+	if err := w.lookForInvitation(ctx, s); err != nil || len(s.ByInvitation) > 0 || leaves(*s) {
 		return err
 	}
 	s.ByMail, err = w.target.ByMail(ctx, s.Source.Address())
@@ -140,7 +150,7 @@ func (w *worker) lookForInvitation(ctx context.Context, s *Situation) (err error
 		return nil
 	}
 	s.ByInvitation, err = w.target.ByMail(ctx, address)
-	sameAgain := leaving(*s) == "" && s.Source.Address() == address
+	sameAgain := !leaves(*s) && s.Source.Address() == address
 	if err != nil || len(s.ByInvitation) > 0 || sameAgain || w.now().Sub(w.link.UpdatedAt) >= replicationLag {
 		return err
 	}
@@ -167,7 +177,7 @@ func (w *worker) apply(ctx context.Context, d Decision) error {
 		}
 	}
 	next := *w.link
-	next.State, next.Blocked, next.Inviting = d.State, d.Blocked, ""
+	next.State, next.Blocked, next.LeftAt, next.Inviting = d.State, d.Blocked, d.LeftAt, ""
 	return w.save(ctx, next)
 }
 

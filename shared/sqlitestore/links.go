@@ -57,9 +57,9 @@ func (s *Store) Save(ctx context.Context, lease provisioning.Lease, link provisi
 	if link.Key != lease.Key {
 		return errors.New("save link: the lease is for another link")
 	}
-	result, err := s.write.ExecContext(ctx, `UPDATE links SET state = ?, external = ?, inviting = ?, blocked = ?, updated_at = ?
+	result, err := s.write.ExecContext(ctx, `UPDATE links SET state = ?, external = ?, inviting = ?, blocked = ?, left_at = ?, updated_at = ?
 		WHERE route = ? AND user = ? AND lease_token = ? AND lease_token <> ''`,
-		link.State, link.External, link.Inviting, link.Blocked, nanos(link.UpdatedAt), link.Key.Route, link.Key.User, lease.Token)
+		link.State, link.External, link.Inviting, link.Blocked, nanos(link.LeftAt), nanos(link.UpdatedAt), link.Key.Route, link.Key.User, lease.Token)
 	if err != nil {
 		return fmt.Errorf("save link: %w", err)
 	}
@@ -121,7 +121,7 @@ func (s *Store) Linked(ctx context.Context, route string, each func(provisioning
 }
 
 func (s *Store) linkedAfter(ctx context.Context, route, user string) ([]provisioning.Link, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT user, state, external, inviting, blocked, updated_at FROM links
+	rows, err := s.read.QueryContext(ctx, `SELECT user, state, external, inviting, blocked, left_at, updated_at FROM links
 		WHERE route = ? AND user > ? AND state <> '' ORDER BY user LIMIT ?`, route, user, page)
 	if err != nil {
 		return nil, err
@@ -130,11 +130,11 @@ func (s *Store) linkedAfter(ctx context.Context, route, user string) ([]provisio
 	var links []provisioning.Link
 	for rows.Next() {
 		link := provisioning.Link{Key: provisioning.LinkKey{Route: route}}
-		var updated int64
-		if err := rows.Scan(&link.Key.User, &link.State, &link.External, &link.Inviting, &link.Blocked, &updated); err != nil {
+		var left, updated int64
+		if err := rows.Scan(&link.Key.User, &link.State, &link.External, &link.Inviting, &link.Blocked, &left, &updated); err != nil {
 			return nil, err
 		}
-		link.UpdatedAt = fromNanos(updated)
+		link.LeftAt, link.UpdatedAt = fromNanos(left), fromNanos(updated)
 		links = append(links, link)
 	}
 	return links, rows.Err()
@@ -151,14 +151,14 @@ type row struct {
 // readRow reads a link and its lease; a link that is not there yet has only its key.
 func readRow(ctx context.Context, tx *sql.Tx, key provisioning.LinkKey) (row, error) {
 	r := row{link: provisioning.Link{Key: key}}
-	var updated, until int64
-	err := tx.QueryRowContext(ctx, `SELECT state, external, inviting, blocked, updated_at, lease_token, lease_holder, lease_until, dirty
+	var left, updated, until int64
+	err := tx.QueryRowContext(ctx, `SELECT state, external, inviting, blocked, left_at, updated_at, lease_token, lease_holder, lease_until, dirty
 		FROM links WHERE route = ? AND user = ?`, key.Route, key.User).
-		Scan(&r.link.State, &r.link.External, &r.link.Inviting, &r.link.Blocked, &updated, &r.token, &r.holder, &until, &r.dirty)
+		Scan(&r.link.State, &r.link.External, &r.link.Inviting, &r.link.Blocked, &left, &updated, &r.token, &r.holder, &until, &r.dirty)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, nil
 	}
-	r.link.UpdatedAt, r.until = fromNanos(updated), fromNanos(until)
+	r.link.LeftAt, r.link.UpdatedAt, r.until = fromNanos(left), fromNanos(updated), fromNanos(until)
 	return r, err
 }
 

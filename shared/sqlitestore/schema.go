@@ -50,6 +50,7 @@ CREATE TABLE journal (
 CREATE INDEX journal_by_time ON journal (at);
 CREATE INDEX journal_by_user ON journal (user, at);
 `,
+	`ALTER TABLE links ADD COLUMN left_at INTEGER NOT NULL DEFAULT 0; -- since when the source user is leaving`,
 }
 
 // walTries bounds the wait for the switch to WAL: of two processes that open a new file at once, SQLite may turn one

@@ -47,7 +47,7 @@ func testLease(t *testing.T, a, b Links) {
 	t.Run("what was saved is there for the next holder", func(t *testing.T) {
 		key := newKey()
 		lease, _ := acquired(t, a, key, "m1")
-		want := provisioning.Link{Key: key, State: provisioning.LinkActive, External: "e1", Inviting: "a@b.example", Blocked: true, UpdatedAt: start}
+		want := provisioning.Link{Key: key, State: provisioning.LinkActive, External: "e1", Inviting: "a@b.example", Blocked: true, LeftAt: start.Add(-minute), UpdatedAt: start}
 		ok(t, a.Save(ctx, lease, want))
 		_, again, err := a.Release(ctx, lease, now.Add(minute))
 		ok(t, err)

@@ -90,6 +90,26 @@ func (r *Reader) Mapping(n *yaml.Node, path string, fields map[string]Field) {
 	}
 }
 
+// Entries reads a mapping with keys that the caller knows. A repeated key is a mistake.
+func (r *Reader) Entries(n *yaml.Node, path, hint string, each func(name string, value *yaml.Node, path string)) {
+	if n.Kind != yaml.MappingNode {
+		r.shape(n, path, hint)
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := path + "." + key.Value
+		if seen[key.Value] {
+			r.Wrong(key, at, fmt.Sprintf("the key %q stands here twice; delete one", key.Value))
+			continue
+		}
+		seen[key.Value] = true
+		r.lines[at] = key.Line
+		each(key.Value, aliased(value), at)
+	}
+}
+
 func names(fields map[string]Field) string {
 	return strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
 }

@@ -38,11 +38,23 @@ func (s source) User(ctx context.Context, id string) (user provisioning.User, er
 			return provisioning.ErrNotFound
 		}
 		user = p.user
-		user.Attributes = provisioning.Attributes{}
+		user.Attributes, user.Groups = provisioning.Attributes{}, nil
 		write(user.Attributes, p.user.Attributes)
 		return nil
 	})
 	return user, err
+}
+
+func (s source) Groups(ctx context.Context, id string, groups []string) (in []string, err error) {
+	err = s.w.do(ctx, Groups, func() error {
+		p := s.w.people[id]
+		if p == nil || p.deleted {
+			return provisioning.ErrNotFound
+		}
+		in = slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return !slices.Contains(p.user.Groups, g) })
+		return nil
+	})
+	return in, err
 }
 
 func (s source) Deleted(ctx context.Context, id string) (deleted bool, err error) {

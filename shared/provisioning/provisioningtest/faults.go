@@ -15,6 +15,7 @@ type Call string
 const (
 	User     Call = "source user"
 	Deleted  Call = "deleted source user"
+	Groups   Call = "groups of a source user"
 	External Call = "external user"
 	ByKey    Call = "search by key"
 	ByMail   Call = "search by mail"

@@ -97,6 +97,13 @@ func (w *World) Change(id string, attributes provisioning.Attributes) {
 	write(w.people[id].user.Attributes, attributes)
 }
 
+// Join makes the groups, by object id, those a source user is in.
+func (w *World) Join(id string, groups ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.people[id].user.Groups = groups
+}
+
 // Leave soft-deletes a source user.
 func (w *World) Leave(id string) { w.setDeleted(id, true) }
 
