@@ -3,7 +3,7 @@
 // gets to see, without a cloud: unmodified client libraries work against it.
 //
 // What it answers follows the documented shapes and rules. What it does not model, it says: 501 with the method and the path,
-// and a line in the log at error level. Not modelled: subscriptions to groups, lifecycle notifications.
+// and a line in the log at error level. See docs/entrasim.md for what that is.
 //
 // It can be hostile as the real thing is: refuse and fail requests, cut connections before and after they took effect, hold
 // the application to the documented limits. See Options.Hostile.
@@ -104,6 +104,12 @@ type Notify struct {
 	MaxBatch int
 	// Backoff is the pause before the first retry, which doubles up to five minutes; 0: 500 ms.
 	Backoff time.Duration
+	// Lose is how often a notification is lost for good, from 0 to 1. Hostile leaves it at 0: a program that only listens, and does
+	// not ask for what it may have missed, cannot live through that.
+	Lose float64
+	// Authorization is how long a subscription is authorized by its creation, renewal or reauthorization. When half of it is over
+	// its lifecycle URL is asked to reauthorize; once it is over, notifications are lost. 0: as long as the subscription lives.
+	Authorization time.Duration
 	// Transport carries validation requests and notifications; nil: http.DefaultTransport.
 	Transport http.RoundTripper
 }
@@ -144,11 +150,12 @@ const CalmHeader = graph.CalmHeader
 type Weather = weather.Weather
 
 // Hostile are the options in weather that a program has to live through: one request in twenty is refused or fails, one in a
-// hundred loses its connection, before or after it took effect; pages have 3 objects; notifications come twice and
-// in any order; the documented limits hold.
+// hundred loses its connection, before or after it took effect; one read in twenty comes from a replica that is up to three
+// seconds behind; pages have 3 objects; notifications come twice and in any order; the documented limits hold.
 func (o Options) Hostile() Options {
 	o.Weather = Weather{
 		Throttle: 0.02, Fail: 0.02, Cut: 0.003, CutAfter: 0.004, Torn: 0.003, Slow: 0.05, SlowFor: 300 * time.Millisecond,
+		Lag: 0.05, LagFor: 3 * time.Second,
 		Silent: 0.5, RetryAfter: 2 * time.Second,
 	}
 	o.Limits = true

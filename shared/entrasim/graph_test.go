@@ -13,7 +13,7 @@ import (
 const anyID = "5b31c38c-2584-42f0-aa47-657fb3a84230"
 
 func TestEachCallNeedsItsPermission(t *testing.T) {
-	subscription := map[string]any{}
+	subscription, groups := map[string]any{"resource": "/users"}, map[string]any{"resource": "/groups"}
 	invitation := map[string]any{"invitedUserEmailAddress": "a@b.com", "inviteRedirectUrl": "https://a.com"}
 	for name, tc := range map[string]struct {
 		method, path string
@@ -31,15 +31,16 @@ func TestEachCallNeedsItsPermission(t *testing.T) {
 		"update anything": {"PATCH", "/users/" + anyID, map[string]any{"mobilePhone": "1", "accountEnabled": true}, "User.ReadWrite.All", "User-Phone.ReadWrite.All User.ReadUpdate.All", 404},
 		"disable": {"PATCH", "/users/" + anyID, map[string]any{"accountEnabled": false}, "User.EnableDisableAccount.All User.Read.All",
 			"User.EnableDisableAccount.All User.ReadUpdate.All", 404},
-		"set a leave date":   {"PATCH", "/users/" + anyID, map[string]any{"employeeLeaveDateTime": "2026-04-01T00:00:00Z"}, "User-LifeCycleInfo.ReadWrite.All User.Read.All", "User.ReadWrite.All Directory.ReadWrite.All", 404},
-		"delete":             {"DELETE", "/users/" + anyID, nil, "User.DeleteRestore.All", "User.ReadUpdate.All User.Read.All", 404},
-		"list deleted":       {"GET", "/directory/deletedItems/microsoft.graph.user", nil, "User.Read.All", "User.Invite.All", 200},
-		"restore":            {"POST", "/directory/deletedItems/" + anyID + "/restore", nil, "User.DeleteRestore.All", "User.Read.All User.ReadWrite.All Directory.ReadWrite.All", 404},
-		"purge":              {"DELETE", "/directory/deletedItems/" + anyID, nil, "User.DeleteRestore.All", "User.ReadWrite.All", 404},
-		"invite":             {"POST", "/invitations", invitation, "User.Invite.All", "User.ReadUpdate.All User.Read.All", 201},
-		"read applications":  {"GET", "/applications", nil, "Application.Read.All", "User.ReadWrite.All", 200},
-		"define a property":  {"POST", "/applications/" + anyID + "/extensionProperties", map[string]any{}, "Application.ReadWrite.OwnedBy", "Application.Read.All", 404},
-		"subscribe to users": {"POST", "/subscriptions", subscription, "User.Read.All", "User.Invite.All", 400},
+		"set a leave date":    {"PATCH", "/users/" + anyID, map[string]any{"employeeLeaveDateTime": "2026-04-01T00:00:00Z"}, "User-LifeCycleInfo.ReadWrite.All User.Read.All", "User.ReadWrite.All Directory.ReadWrite.All", 404},
+		"delete":              {"DELETE", "/users/" + anyID, nil, "User.DeleteRestore.All", "User.ReadUpdate.All User.Read.All", 404},
+		"list deleted":        {"GET", "/directory/deletedItems/microsoft.graph.user", nil, "User.Read.All", "User.Invite.All", 200},
+		"restore":             {"POST", "/directory/deletedItems/" + anyID + "/restore", nil, "User.DeleteRestore.All", "User.Read.All User.ReadWrite.All Directory.ReadWrite.All", 404},
+		"purge":               {"DELETE", "/directory/deletedItems/" + anyID, nil, "User.DeleteRestore.All", "User.ReadWrite.All", 404},
+		"invite":              {"POST", "/invitations", invitation, "User.Invite.All", "User.ReadUpdate.All User.Read.All", 201},
+		"read applications":   {"GET", "/applications", nil, "Application.Read.All", "User.ReadWrite.All", 200},
+		"define a property":   {"POST", "/applications/" + anyID + "/extensionProperties", map[string]any{}, "Application.ReadWrite.OwnedBy", "Application.Read.All", 404},
+		"subscribe to users":  {"POST", "/subscriptions", subscription, "User.Read.All", "User.Invite.All", 400},
+		"subscribe to groups": {"POST", "/subscriptions", groups, "Group.Read.All", "User.ReadWrite.All GroupMember.Read.All", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, entrasim.Options{Tenants: []entrasim.Tenant{

@@ -34,6 +34,7 @@ type Server struct {
 	directories map[string]*directory.Directory // by tenant id
 	policies    map[string]*policy.Policies     // by tenant id
 	notifier    *subscription.Notifier
+	registry    *subscription.Registry
 	forecast    *weather.Forecast
 	http        *http.Server
 
@@ -85,13 +86,17 @@ func (s *Server) assemble() (http.Handler, error) {
 		ReorderWindow: o.Notify.ReorderWindow,
 		MaxBatch:      o.Notify.MaxBatch,
 		Backoff:       o.Notify.Backoff,
+		Lose:          o.Notify.Lose,
+		Authorization: o.Notify.Authorization,
 		Transport:     o.Notify.Transport,
 	}, o.Now, o.Seed, o.Logger)
 	registry := subscription.NewRegistry(o.Now, s.notifier)
+	s.registry = registry
 	if err := s.found(extensions, registry); err != nil {
 		return nil, err
 	}
 	s.forecast = weather.New(o.Weather, o.Seed)
+	s.remember(o.Weather)
 	var meter *limit.Meter
 	if o.Limits {
 		meter = &limit.Meter{}
@@ -151,11 +156,7 @@ func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry 
 		Extensions: extensions,
 		Now:        o.Now,
 		Seed:       o.Seed,
-		OnChange: func(c directory.Change) {
-			if c.Kind == directory.Users.Name { // there are no subscriptions to anything else
-				registry.Publish(c)
-			}
-		},
+		OnChange:   registry.Publish,
 		AutoRedeem: func(domain string) bool { return s.redeems(t.ID, domain) },
 		Admits:     func(domain string) bool { return s.policies[t.ID].AdmitsGuests(s.owner(domain)) },
 		Invite:     directory.InvitePolicy(o.Invitations),
@@ -320,7 +321,21 @@ func (s *Server) Client() *http.Client {
 }
 
 // SetWeather changes the weather from the next request on.
-func (s *Server) SetWeather(w Weather) { s.forecast.Set(w) }
+func (s *Server) SetWeather(w Weather) {
+	s.forecast.Set(w)
+	s.remember(w)
+}
+
+// remember lets the directories look back as far as replicas may be behind.
+func (s *Server) remember(w Weather) {
+	back := w.LagFor
+	if w.Lag == 0 {
+		back = 0
+	}
+	for _, d := range s.directories {
+		d.Remember(back)
+	}
+}
 
 // ResetDelta makes all tokens of change tracking in a tenant, by id or name, worthless.
 func (s *Server) ResetDelta(tenant string) error {

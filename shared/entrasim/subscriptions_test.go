@@ -39,7 +39,10 @@ func TestSubscriptionLifecycle(t *testing.T) {
 	}
 	other := newEndpoint(t)
 	w.must(http.StatusOK, "contoso", "PATCH", path, map[string]any{"notificationUrl": other.URL})
+	w.refused(http.StatusConflict, "Conflict", "contoso", "POST", path+"/reauthorize", nil) // it was renewed just now
+	w.clock.advance(10 * time.Minute)
 	w.must(http.StatusNoContent, "contoso", "POST", path+"/reauthorize", nil)
+	w.refused(http.StatusConflict, "Conflict", "contoso", "PATCH", path, map[string]any{"expirationDateTime": until.Format(time.RFC3339)})
 	w.join("contoso", "adele")
 	other.next(t, 1)
 
@@ -105,7 +108,7 @@ func TestSubscriptionIsRefused(t *testing.T) {
 		"a lifecycle URL like that": {map[string]any{"lifecycleNotificationUrl": "http://example.com/hook"}, 400},
 		"resource data":             {map[string]any{"includeResourceData": true}, 400},
 		"an unknown property":       {map[string]any{"priority": "high"}, 400},
-		"another resource":          {map[string]any{"resource": "/groups"}, 501},
+		"another resource":          {map[string]any{"resource": "/groups/5b31c38c-2584-42f0-aa47-657fb3a84230/owners"}, 501},
 		"Event Hubs":                {map[string]any{"notificationUrl": "EventHub:https://x.vault.azure.net/secrets/s"}, 501},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,4 +127,37 @@ func TestTheDocumentedLimitsHoldAndPassWithTime(t *testing.T) {
 	}
 	w.clock.advance(time.Duration(wait) * time.Second)
 	w.must(200, "contoso", "GET", "/subscriptions", nil)
+}
+
+func TestAReadMayShowThePast(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	old := w.join("contoso", "old")
+	w.SetWeather(entrasim.Weather{Lag: 1, LagFor: time.Minute})
+	w.clock.advance(10 * time.Minute)
+	id := w.join("contoso", "new")
+	w.must(204, "contoso", "PATCH", "/users/"+old, map[string]any{"department": "Sales"}) // writes are not late
+	find := "/users?$select=id&$filter=" + url.QueryEscape("department eq 'Sales'")
+	missing, stale, unfound := 0, 0, 0
+	for range 50 {
+		if w.graph("contoso", "GET", "/users/"+id, nil).status == 404 {
+			missing++
+		}
+		if w.must(200, "contoso", "GET", "/users/"+old+"?$select=department", nil).body["department"] == nil {
+			stale++
+		}
+		if len(w.must(200, "contoso", "GET", find, nil).values()) == 0 {
+			unfound++
+		}
+	}
+	if missing < 40 || stale < 40 || unfound < 40 {
+		t.Errorf("of 50 reads each, %d did not find a new user, %d did not see a change, %d searches did not", missing, stale, unfound)
+	}
+	calm := w.graphWith("contoso", "GET", "/users/"+id, http.Header{entrasim.CalmHeader: {"1"}}, nil)
+	if calm.status != 200 {
+		t.Errorf("a calm request sees %d", calm.status)
+	}
+	w.clock.advance(time.Minute)
+	for range 50 {
+		w.must(200, "contoso", "GET", "/users/"+id, nil)
+	}
 }

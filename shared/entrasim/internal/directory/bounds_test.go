@@ -79,7 +79,7 @@ func TestTheClockPurgesInTheOrderOfDeletion(t *testing.T) {
 	var purged []string
 	d.OnChange = func(change Change) {
 		if change.Purged {
-			purged = append(purged, change.UserID)
+			purged = append(purged, change.ObjectID)
 		}
 	}
 	first, second, kept := create(t, d, 1), create(t, d, 2), create(t, d, 3)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,7 +26,7 @@ import (
 type Change struct {
 	TenantID string
 	Kind     string // of the object: user or group
-	UserID   string // of the object, of whatever kind
+	ObjectID string
 	// Link is the relation that changed: members of a group, or manager of a user. Empty: something else.
 	Link   string
 	Purged bool      // gone for good; a soft delete and a restore are mere updates
@@ -41,8 +42,6 @@ type Config struct {
 	Now        func() time.Time
 	// Seed makes object ids repeatable.
 	Seed uint64
-	// Remember is how far back a View can look. 0: not at all, which costs no memory.
-	Remember time.Duration
 	// OnChange is called for every change in order, with the directory locked: it must neither block nor call back.
 	OnChange func(Change)
 	// AutoRedeem reports whether both this tenant and the owner of an address's domain redeem invitations by policy.
@@ -65,8 +64,9 @@ type Directory struct {
 	objects    map[string]*object
 	unique     map[key]*object // live ones, by what no two of them may share
 	kinds      map[*Schema]*collection
-	purgeAt    time.Time // before which nothing is to be purged; zero: nothing is deleted
-	past       []*Entity // those that remember what was before them, the oldest first
+	purgeAt    time.Time    // before which nothing is to be purged; zero: nothing is deleted
+	past       []*Entity    // those that remember what was before them, the oldest first
+	memory     atomic.Int64 // see Remember
 	apps
 }
 
@@ -248,7 +248,7 @@ func (d *Directory) track(o *object, link string) {
 	o.changed, o.at = d.version, d.last
 	d.kinds[o.schema].changed.add(o, o.changed)
 	if d.OnChange != nil {
-		d.OnChange(Change{TenantID: d.TenantID, Kind: o.schema.Name, UserID: o.id, Link: link, Purged: o.now.life == purged, Time: d.last})
+		d.OnChange(Change{TenantID: d.TenantID, Kind: o.schema.Name, ObjectID: o.id, Link: link, Purged: o.now.life == purged, Time: d.last})
 	}
 }
 
@@ -265,12 +265,12 @@ func (d *Directory) tick() time.Time {
 
 // remember lets an entity know what was before, as long as a View can look back that far. d is locked.
 func (d *Directory) remember(e, before *Entity) {
-	if d.Remember == 0 {
-		return
+	back := time.Duration(d.memory.Load())
+	if back > 0 {
+		e.before = before
+		d.past = append(d.past, e)
 	}
-	e.before = before
-	d.past = append(d.past, e)
-	horizon := d.last.Add(-d.Remember)
+	horizon := d.last.Add(-back)
 	for len(d.past) > 0 && !d.past[0].at.After(horizon) {
 		d.past[0].before, d.past[0] = nil, nil
 		d.past = d.past[1:]

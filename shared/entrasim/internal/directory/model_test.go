@@ -113,7 +113,7 @@ type snapshot struct {
 func newMachine() *machine {
 	x := &machine{m: newModel(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	x.d = newDirectory(func() time.Time { return x.now })
-	x.d.Remember = time.Hour
+	x.d.Remember(time.Hour)
 	x.follows = map[*Schema]*follower{Users: newFollower(), Groups: newFollower()}
 	return x
 }

@@ -14,13 +14,16 @@ type View struct {
 	at  time.Time // zero: now
 }
 
-// View shows the directory as it was so long ago, at most Config.Remember; 0 shows it as it is.
+// View shows the directory as it was so long ago, at most as Remember says; 0 shows it as it is.
 func (d *Directory) View(ago time.Duration) View {
-	if ago = min(ago, d.Remember); ago <= 0 {
+	if ago = min(ago, time.Duration(d.memory.Load())); ago <= 0 {
 		return View{dir: d}
 	}
 	return View{dir: d, at: d.Now().Add(-ago)}
 }
+
+// Remember sets how far back a View can look from now on. 0: not at all.
+func (d *Directory) Remember(back time.Duration) { d.memory.Store(int64(back)) }
 
 // rlock locks the directory for reading, when everything that is due has been purged.
 func (d *Directory) rlock() {

@@ -45,7 +45,7 @@ func found(t testing.TB, d *Directory, name string, unified bool) string {
 func lagging() (*Directory, *clock) {
 	c := newClock()
 	d := newDirectory(c.Now)
-	d.Remember = time.Minute
+	d.Remember(time.Minute)
 	return d, c
 }
 
@@ -171,7 +171,7 @@ func TestOnlyTheRememberedPastTakesMemory(t *testing.T) {
 	if n := len(d.past); n != 1 {
 		t.Errorf("%d entities are waiting to be forgotten, want the newest", n)
 	}
-	d.Remember = 0
+	d.Remember(0)
 	must(t, d.Update(id, map[string]any{"department": "x"}))
 	if n := depth(); n != 1 {
 		t.Errorf("a directory that remembers nothing keeps %d entities", n)

@@ -27,6 +27,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !c.calm() {
 		fate = s.Forecast.Next()
 	}
+	c.lag = fate.Lag
 	wait(r, fate.Delay)
 	switch fate.Kind {
 	case weather.Cut:

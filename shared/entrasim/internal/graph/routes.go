@@ -45,7 +45,6 @@ var (
 	readPolicies     = permissions{"Policy.Read.All", "Policy.ReadWrite.CrossTenantAccess"}
 	writeCrossTenant = permissions{"Policy.ReadWrite.CrossTenantAccess"}
 	ownResource      = permissions(nil) // an application may always look after its own subscriptions
-	subscribeUser    = readUsers
 )
 
 // Permissions by the kind of a deleted item: to read it, and to restore or purge it.
@@ -139,11 +138,11 @@ var routes = []route{
 	{"GET", "/organization", readOrganization, (*Service).organization},
 
 	{"GET", "/subscriptions", ownResource, (*Service).listSubscriptions},
-	{"POST", "/subscriptions", subscribeUser, (*Service).createSubscription},
+	{"POST", "/subscriptions", perObject, (*Service).createSubscription},
 	{"GET", "/subscriptions/{id}", ownResource, (*Service).getSubscription},
-	{"PATCH", "/subscriptions/{id}", subscribeUser, (*Service).updateSubscription},
+	{"PATCH", "/subscriptions/{id}", perObject, (*Service).updateSubscription},
 	{"DELETE", "/subscriptions/{id}", ownResource, (*Service).deleteSubscription},
-	{"POST", "/subscriptions/{id}/reauthorize", subscribeUser, (*Service).reauthorize},
+	{"POST", "/subscriptions/{id}/reauthorize", perObject, (*Service).reauthorize},
 }
 
 // Collections that several resources have come with and without a cast, and with the number of what is in them. The table refers

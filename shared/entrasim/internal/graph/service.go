@@ -66,6 +66,7 @@ type call struct {
 	caller   login.Caller
 	dir      *directory.Directory // of the caller's tenant, to be written to
 	view     directory.View       // of the same, to be read
+	lag      time.Duration        // of view, as far as the directory looks back
 	header   http.Header          // of the answer, besides its own; nil at first
 }
 
@@ -111,7 +112,10 @@ func (s *Service) handle(c *call) (answer, error) {
 		return answer{}, fault.New(http.StatusUnauthorized, "InvalidAuthenticationToken", "%v", err).With("WWW-Authenticate", `Bearer realm=""`)
 	}
 	c.caller, c.dir = caller, s.Directories[caller.TenantID]
-	c.view = c.dir.View(0)
+	if c.Method != http.MethodGet { // a write is answered by who wrote
+		c.lag = 0
+	}
+	c.view = c.dir.View(c.lag)
 	if !route.needs.heldBy(caller) {
 		return answer{}, fault.Denied()
 	}

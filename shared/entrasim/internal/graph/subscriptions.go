@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/subscription"
 )
 
@@ -16,6 +17,26 @@ type subscriptionEntity struct {
 
 func (c *call) subscription(s subscription.Subscription) subscriptionEntity {
 	return subscriptionEntity{c.context("subscriptions/$entity"), s}
+}
+
+// subscribe are the application permissions that a subscription takes, by what it watches: the reference of subscription-post.
+var subscribe = map[string]permissions{"users": readUsers, "groups": readGroupsOnly}
+
+// mayWatch refuses a caller who must not be told about a resource. Of a resource that nobody can subscribe to, others decide.
+func (c *call) mayWatch(resource string) error {
+	if needs, known := subscribe[subscription.Watches(resource)]; known && !needs.heldBy(c.caller) {
+		return fault.Denied()
+	}
+	return nil
+}
+
+// mayTouch is mayWatch for one of the caller's subscriptions, which renewing takes as well as making it.
+func (s *Service) mayTouch(c *call) error {
+	sub, err := s.Subscriptions.Get(c.owner(), c.params["id"])
+	if err != nil {
+		return err
+	}
+	return c.mayWatch(sub.Resource)
 }
 
 // listSubscriptions answers GET /subscriptions, which does not tell the client states.
@@ -36,6 +57,11 @@ func (s *Service) createSubscription(c *call) (answer, error) {
 	var req subscription.Request
 	if err := c.decode(&req); err != nil {
 		return answer{}, err
+	}
+	if req.Resource != nil {
+		if err := c.mayWatch(*req.Resource); err != nil {
+			return answer{}, err
+		}
 	}
 	sub, err := s.Subscriptions.Create(c.Context(), c.owner(), req)
 	if err != nil {
@@ -62,6 +88,9 @@ func (s *Service) updateSubscription(c *call) (answer, error) {
 	if err := c.decode(&req); err != nil {
 		return answer{}, err
 	}
+	if err := s.mayTouch(c); err != nil {
+		return answer{}, err
+	}
 	sub, err := s.Subscriptions.Update(c.Context(), c.owner(), c.params["id"], req)
 	if err != nil {
 		return answer{}, err
@@ -74,9 +103,10 @@ func (s *Service) deleteSubscription(c *call) (answer, error) {
 	return noContent, s.Subscriptions.Delete(c.owner(), c.params["id"])
 }
 
-// reauthorize answers POST /subscriptions/{id}/reauthorize, which does not extend the lifetime. Deliveries of the simulator
-// need no authorization, so all that is left to decide is whether the subscription is there.
+// reauthorize answers POST /subscriptions/{id}/reauthorize, which does not extend the lifetime.
 func (s *Service) reauthorize(c *call) (answer, error) {
-	_, err := s.Subscriptions.Get(c.owner(), c.params["id"])
-	return noContent, err
+	if err := s.mayTouch(c); err != nil {
+		return answer{}, err
+	}
+	return noContent, s.Subscriptions.Reauthorize(c.owner(), c.params["id"])
 }

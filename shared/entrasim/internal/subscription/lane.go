@@ -6,12 +6,16 @@ import (
 	"time"
 )
 
-// delivery is a notification on its way.
+// delivery is an item on its way.
 type delivery struct {
-	item     notification
-	due      time.Time // on the machine's clock, as every pause
-	attempts int
-	giveUp   time.Time // on the simulated clock; set by the first attempt
+	item         any    // a notification or a lifecycleItem
+	subscription string // its id
+	about        string // id of the object, "" for a lifecycle item
+	lifecycle    bool
+	gone         bool      // the subscription is no more: it goes where it was to go
+	due          time.Time // on the machine's clock, as every pause
+	attempts     int
+	giveUp       time.Time // on the simulated clock; set by the first attempt
 }
 
 // lane delivers to one endpoint, one request at a time: whatever is due goes together. It lives as long as it has
@@ -75,7 +79,11 @@ func (l *lane) present(batch []delivery) []delivery {
 	}
 	kept := batch[:0]
 	for _, d := range batch {
-		switch endpoint, is := l.notifier.where(d.item.SubscriptionID); {
+		if d.gone {
+			kept = append(kept, d)
+			continue
+		}
+		switch endpoint, is := l.notifier.where(d.subscription, d.lifecycle); {
 		case !is:
 		case endpoint != l.endpoint:
 			l.notifier.send(way{endpoint, l.again}, d)
@@ -113,7 +121,7 @@ func (l *lane) deliver(batch []delivery) {
 	if batch[0].attempts > 0 {
 		timeout = laterAttempt
 	}
-	items := make([]notification, len(batch))
+	items := make([]any, len(batch))
 	for i := range batch {
 		items[i] = batch[i].item
 		if batch[i].attempts++; batch[i].attempts == 1 {
@@ -134,7 +142,7 @@ func (l *lane) retry(batch []delivery) {
 	for _, d := range batch {
 		pause := min(l.notifier.Backoff<<min(d.attempts-1, 20), maxBackoff)
 		if l.notifier.now().Add(pause).After(d.giveUp) {
-			l.notifier.logger.Warn("notification given up", "subscription", d.item.SubscriptionID, "user", d.item.ResourceData.ID)
+			l.notifier.logger.Warn("notification given up", "subscription", d.subscription, "object", d.about)
 			continue
 		}
 		d.due = now.Add(pause)

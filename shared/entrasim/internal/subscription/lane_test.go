@@ -24,7 +24,7 @@ func TestALaneEndsWithItsLastNotification(t *testing.T) {
 			return len(n.lanes)
 		}
 
-		n.enqueue("https://a.example/notify", notification{})
+		n.notify("https://a.example/notify", delivery{})
 		synctest.Wait()
 		if attempts.Load() != 1 || lanes() != 1 {
 			t.Fatalf("%d attempts, %d lanes, want one of each while a retry is due", attempts.Load(), lanes())
@@ -34,7 +34,7 @@ func TestALaneEndsWithItsLastNotification(t *testing.T) {
 		if attempts.Load() != 2 || lanes() != 0 {
 			t.Fatalf("%d attempts, %d lanes, want two attempts and no lane", attempts.Load(), lanes())
 		}
-		n.enqueue("https://a.example/notify", notification{})
+		n.notify("https://a.example/notify", delivery{})
 		synctest.Wait()
 		if attempts.Load() != 3 || lanes() != 0 {
 			t.Fatalf("%d attempts, %d lanes after another notification", attempts.Load(), lanes())

@@ -26,9 +26,18 @@ type resourceData struct {
 	SequenceNumber int64  `json:"sequenceNumber"`
 }
 
+// lifecycleItem is one item of a delivery to a lifecycle URL. It has neither a change type nor a resource.
+type lifecycleItem struct {
+	LifecycleEvent string  `json:"lifecycleEvent"`
+	ClientState    *string `json:"clientState,omitempty"`
+	Expiration     string  `json:"subscriptionExpirationDateTime"`
+	SubscriptionID string  `json:"subscriptionId"`
+	TenantID       string  `json:"tenantId"`
+}
+
 // envelope is the body of a delivery.
 type envelope struct {
-	Value []notification `json:"value"`
+	Value []any `json:"value"` // notifications or lifecycle items
 }
 
 // Times as .NET prints them: up to seven digits of a second.
@@ -38,15 +47,16 @@ const (
 )
 
 func notificationOf(s *Subscription, c directory.Change, changeType string) notification {
-	path := "Users/" + c.UserID
+	kind := map[string]string{"user": "User", "group": "Group"}[c.Kind]
+	path := kind + "s/" + c.ObjectID
 	return notification{
 		ChangeType:  changeType,
 		ClientState: s.ClientState,
 		Resource:    path,
 		ResourceData: resourceData{
-			Type:           "#Microsoft.Graph.User",
+			Type:           "#Microsoft.Graph." + kind,
 			Path:           path,
-			ID:             c.UserID,
+			ID:             c.ObjectID,
 			OrganizationID: c.TenantID,
 			EventTime:      c.Time.UTC().Format(eventTimeLayout),
 			SequenceNumber: ticks(c.Time),

@@ -27,6 +27,11 @@ type Options struct {
 	MaxBatch int
 	// Backoff is the pause before the first retry, doubled for each further one up to five minutes; 0 = 500 ms.
 	Backoff time.Duration
+	// Lose is how often a notification is lost for good, from 0 to 1. Lifecycle notifications are not.
+	Lose float64
+	// Authorization is how long deliveries of a subscription are authorized by its creation, renewal or reauthorization; 0: as long
+	// as it lives.
+	Authorization time.Duration
 	// HandshakeTimeout is what an endpoint has to answer a validation request; 0 = 10 s.
 	HandshakeTimeout time.Duration
 	// Transport carries validation requests and notifications; nil = http.DefaultTransport.
@@ -65,7 +70,7 @@ func (o Options) withDefaults() Options {
 type Notifier struct {
 	Options
 	// where is the present endpoint of a subscription, and whether it is there at all; nil: it stays where it was.
-	where  func(subscriptionID string) (endpoint string, is bool)
+	where  func(subscriptionID string, lifecycle bool) (endpoint string, is bool)
 	now    func() time.Time
 	logger *slog.Logger
 	client *http.Client
@@ -76,6 +81,7 @@ type Notifier struct {
 	mu    sync.Mutex
 	rand  *rand.Rand
 	lanes map[way]*lane
+	hosts map[string]*host
 }
 
 // way is what a lane is for.
@@ -101,6 +107,7 @@ func NewNotifier(o Options, now func() time.Time, seed uint64, logger *slog.Logg
 		stop:  stop,
 		rand:  rand.New(rand.NewPCG(seed, seed)),
 		lanes: map[way]*lane{},
+		hosts: map[string]*host{},
 	}
 }
 
@@ -112,16 +119,32 @@ func (n *Notifier) Close() {
 	n.wg.Wait()
 }
 
-// enqueue hands a notification to the endpoint's lane. It does not block.
-func (n *Notifier) enqueue(endpoint string, item notification) {
+// notify hands a notification to the endpoint's lane, unless it is lost or dropped. It does not block.
+func (n *Notifier) notify(endpoint string, d delivery) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	h := n.host(endpoint)
+	h.Published++
+	if n.Lose > 0 && n.rand.Float64() < n.Lose {
+		h.Lost++
+		return
+	}
+	delay := time.Duration(0)
+	switch h.standing(n.now()) {
+	case Dropping:
+		h.Dropped++
+		return
+	case Slow:
+		delay = slowDelay
+		h.Delayed++
+	}
 	copies := 1
 	if n.Duplicate {
 		copies = 2
 	}
 	for range copies {
-		n.push(way{endpoint: endpoint}, delivery{item: item, due: time.Now().Add(n.hold())})
+		d.due = time.Now().Add(n.hold() + delay)
+		n.push(way{endpoint: endpoint}, d)
 	}
 }
 
@@ -169,7 +192,13 @@ func (n *Notifier) hold() time.Duration {
 }
 
 // post makes one attempt. Whatever is not a 2xx in time is an error.
-func (n *Notifier) post(endpoint string, items []notification, timeout time.Duration) error {
+func (n *Notifier) post(endpoint string, items []any, timeout time.Duration) error {
+	began := time.Now()
+	defer func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.host(endpoint).answered(n.now(), time.Since(began))
+	}()
 	body, err := json.Marshal(envelope{Value: items})
 	if err != nil {
 		return err

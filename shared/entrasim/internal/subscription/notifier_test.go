@@ -44,7 +44,7 @@ func run(t *testing.T, forHowLong time.Duration, statuses ...int) []attempt {
 	var attempts []attempt
 	start := time.Now()
 	endpoint := transport(func(r *http.Request) (int, error) {
-		var body envelope
+		var body struct{ Value []notification }
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 			return 0, err
 		}
@@ -68,7 +68,7 @@ func run(t *testing.T, forHowLong time.Duration, statuses ...int) []attempt {
 		ID: "s", Resource: "users", ChangeType: "updated", NotificationURL: "https://endpoint",
 		Expiration: start.Add(24 * time.Hour), owner: Owner{TenantID: "t"},
 	}}
-	r.Publish(directory.Change{TenantID: "t", UserID: "u", Time: start})
+	r.Publish(directory.Change{TenantID: "t", Kind: "user", ObjectID: "u", Time: start})
 	time.Sleep(forHowLong)
 	n.Close()
 	return attempts
@@ -156,7 +156,7 @@ func TestLogsHoldNoURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := transport(func(*http.Request) (int, error) { return 0, errors.New("connection refused") })
 		n := NewNotifier(Options{Transport: refused}, time.Now, 1, slog.New(slog.NewTextHandler(&log, nil)))
-		n.enqueue("https://endpoint/hook?code=secret", notification{})
+		n.notify("https://endpoint/hook?code=secret", delivery{})
 		synctest.Wait()
 		n.Close()
 	})

@@ -19,6 +19,7 @@ type Registry struct {
 	now       func() time.Time
 	handshake handshake
 	notifier  *Notifier
+	lasts     time.Duration // an authorization; 0: for ever
 
 	mu   sync.Mutex
 	subs []*Subscription // in the order of creation
@@ -26,19 +27,26 @@ type Registry struct {
 
 // NewRegistry returns an empty registry that validates endpoints with, and delivers through, the given notifier.
 func NewRegistry(now func() time.Time, n *Notifier) *Registry {
-	r := &Registry{now: now, notifier: n, handshake: handshake{client: n.client, timeout: n.HandshakeTimeout}}
+	r := &Registry{now: now, notifier: n, handshake: handshake{client: n.client, timeout: n.HandshakeTimeout}, lasts: n.Authorization}
 	n.where = r.where
+	if r.lasts > 0 {
+		n.wg.Go(r.watch)
+	}
 	return r
 }
 
-// where is the endpoint of a subscription, if it is there.
-func (r *Registry) where(id string) (endpoint string, is bool) {
+// where is the endpoint of a subscription for notifications or lifecycle notifications, if it is there.
+func (r *Registry) where(id string, lifecycle bool) (endpoint string, is bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire()
 	for _, s := range r.subs {
-		if s.ID == id {
+		switch {
+		case s.ID != id:
+		case !lifecycle:
 			return s.NotificationURL, true
+		case s.LifecycleNotificationURL != nil:
+			return *s.LifecycleNotificationURL, true
 		}
 	}
 	return "", false
@@ -71,6 +79,7 @@ func (r *Registry) Create(ctx context.Context, owner Owner, req Request) (Subscr
 		return Subscription{}, err
 	}
 	s.ID = uuid.NewString()
+	s.authorize(r.now(), r.lasts)
 	s.CreatorID = uuid.NewSHA1(uuid.NameSpaceURL, []byte(owner.TenantID+"/"+owner.AppID)).String()
 	r.subs = append(r.subs, s)
 	return *s, nil
@@ -79,7 +88,7 @@ func (r *Registry) Create(ctx context.Context, owner Owner, req Request) (Subscr
 // admit refuses a duplicate and one too many. r is locked.
 func (r *Registry) admit(s *Subscription) error {
 	r.expire()
-	owned := 0
+	var owned, inTenant, ofApp int
 	for _, other := range r.subs {
 		if other.sameSubject(s) {
 			return fault.New(http.StatusConflict, "ObjectIdentifierInUse",
@@ -88,10 +97,20 @@ func (r *Registry) admit(s *Subscription) error {
 		if other.owner == s.owner {
 			owned++
 		}
+		if other.owner.TenantID == s.owner.TenantID {
+			inTenant++
+		}
+		if other.owner.AppID == s.owner.AppID {
+			ofApp++
+		}
 	}
-	if owned >= maxPerApp {
-		return fault.New(http.StatusForbidden, "Forbidden",
-			"The subscription limit of %d per application and tenant has been reached.", maxPerApp)
+	for _, quota := range []struct {
+		have, limit int
+		of          string
+	}{{owned, maxPerApp, "application and tenant"}, {inTenant, maxPerTenant, "tenant"}, {ofApp, maxOfApp, "application"}} {
+		if quota.have >= quota.limit {
+			return fault.New(http.StatusForbidden, "Forbidden", "The subscription limit of %d per %s has been reached.", quota.limit, quota.of)
+		}
 	}
 	return nil
 }
@@ -153,6 +172,9 @@ func (r *Registry) Update(ctx context.Context, owner Owner, id string, req Reque
 		return Subscription{}, err
 	}
 	if req.Expiration != nil {
+		if err := s.renew(r.now(), r.lasts); err != nil {
+			return Subscription{}, err
+		}
 		s.Expiration = req.Expiration.UTC()
 	}
 	if req.NotificationURL != nil {
@@ -169,8 +191,13 @@ func (r *Registry) Delete(owner Owner, id string) error {
 	if err != nil {
 		return err
 	}
-	r.subs = slices.DeleteFunc(r.subs, func(other *Subscription) bool { return other == s })
+	r.remove(s)
 	return nil
+}
+
+// remove forgets a subscription. r is locked.
+func (r *Registry) remove(s *Subscription) {
+	r.subs = slices.DeleteFunc(r.subs, func(other *Subscription) bool { return other == s })
 }
 
 // Publish makes the notifications of a change. It neither blocks nor calls back, as the directory demands.
@@ -183,8 +210,8 @@ func (r *Registry) Publish(c directory.Change) {
 	defer r.mu.Unlock()
 	r.expire()
 	for _, s := range r.subs {
-		if s.hears(c.TenantID, c.UserID, changeType) {
-			r.notifier.enqueue(s.NotificationURL, notificationOf(s, c, changeType))
+		if s.hears(c, changeType) && s.authorized(r.now()) {
+			r.notifier.notify(s.NotificationURL, delivery{item: notificationOf(s, c, changeType), subscription: s.ID, about: c.ObjectID})
 		}
 	}
 }

@@ -13,14 +13,17 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/directory"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
 )
 
-// Limits of subscriptions on users.
+// Limits of subscriptions on users and groups.
 const (
 	maxLifetime    = 41_760 * time.Minute
 	maxClientState = 128
-	maxPerApp      = 100 // for one application in one tenant
+	maxPerApp      = 100    // for one application in one tenant
+	maxPerTenant   = 1_000  // for all applications in one tenant
+	maxOfApp       = 50_000 // for one application in all tenants
 )
 
 // Owner is the application in the tenant whose token made a request. It sees its own subscriptions only.
@@ -44,6 +47,7 @@ type Subscription struct {
 	NotificationContentType  *string   `json:"notificationContentType"`
 
 	owner Owner
+	authorization
 }
 
 // Request is the body of POST and PATCH /subscriptions; a nil field was not sent.
@@ -68,10 +72,24 @@ func (s *Subscription) changeTypes() []string {
 	return slices.Compact(types)
 }
 
-// userID is the user the subscription watches; empty for all of them.
-func (s *Subscription) userID() string {
-	_, id, _ := strings.Cut(normalise(s.Resource), "/")
-	return id
+// resources are those that can be subscribed to, in lower case: all users or groups, one of them, or the members of one group.
+var resources = regexp.MustCompile(`^(users|groups)(?:/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))?$|^(groups)/([0-9a-f-]{36})/(members)$`)
+
+// subject is what a subscription watches. An empty id stands for all objects, an empty link for the objects themselves.
+type subject struct{ set, id, link string }
+
+func (s *Subscription) subject() subject {
+	m := resources.FindStringSubmatch(normalise(s.Resource))
+	if m == nil {
+		return subject{}
+	}
+	return subject{m[1] + m[3], m[2] + m[4], m[5]}
+}
+
+// Watches is the collection that a resource is about, users or groups; "" if it is none of those that can be subscribed to.
+func Watches(resource string) string {
+	s := Subscription{Resource: resource}
+	return s.subject().set
 }
 
 func normalise(resource string) string { return strings.ToLower(strings.Trim(resource, "/")) }
@@ -82,11 +100,11 @@ func (s *Subscription) sameSubject(o *Subscription) bool {
 		slices.Equal(s.changeTypes(), o.changeTypes())
 }
 
-// hears reports whether a change of the user makes a notification. Graph delivers the creation of a user as updated.
-func (s *Subscription) hears(tenantID, userID, changeType string) bool {
-	id := s.userID()
-	return s.owner.TenantID == tenantID && (id == "" || id == strings.ToLower(userID)) &&
-		slices.Contains(s.changeTypes(), changeType)
+// hears reports whether a change makes a notification. Graph delivers the creation of a user or group as updated.
+func (s *Subscription) hears(c directory.Change, changeType string) bool {
+	about := s.subject()
+	return s.owner.TenantID == c.TenantID && about.set == c.Kind+"s" && (about.id == "" || about.id == strings.ToLower(c.ObjectID)) &&
+		(about.link == "" || about.link == c.Link) && slices.Contains(s.changeTypes(), changeType)
 }
 
 // draft checks the body of a POST and makes a subscription of it, without an id.
@@ -145,13 +163,11 @@ func (s *Subscription) check(now time.Time) error {
 	return nil
 }
 
-var userResource = regexp.MustCompile(`^users(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$`)
-
 func checkResource(resource string) error {
 	if strings.Contains(resource, "://") {
 		return invalid("The resource '%s' must not hold the base URL.", resource)
 	}
-	if !userResource.MatchString(normalise(resource)) {
+	if Watches(resource) == "" {
 		return fault.NotModelled("subscriptions to %s", resource)
 	}
 	return nil

@@ -23,6 +23,10 @@ type Weather struct {
 	// Slow delays the answer by a part of SlowFor.
 	Slow    float64
 	SlowFor time.Duration
+	// Lag answers a read as things were up to LagFor ago, as a replica that is behind does: what was created since is not found, and
+	// a change is not seen.
+	Lag    float64
+	LagFor time.Duration
 	// Silent is the share of 429s and 503s that do not say when to come again; the documents promise that they do, and
 	// those who have met them disagree.
 	Silent float64
@@ -48,6 +52,7 @@ type Fault struct {
 	Status     int           // of Throttled and Failed
 	RetryAfter time.Duration // 0: not said
 	Delay      time.Duration // before the answer
+	Lag        time.Duration // of what a read sees
 }
 
 // Forecast hands out fates. It is safe for concurrent use.
@@ -81,6 +86,7 @@ func (f *Forecast) Next() Fault {
 	defer f.mu.Unlock()
 	w := f.weather
 	kind, status, slow, part, silent, wait := f.random.Float64(), failures[f.random.IntN(len(failures))], f.random.Float64(), f.random.Float64(), f.random.Float64(), f.random.Float64()
+	lag, behind := f.random.Float64(), f.random.Float64()
 	var fault Fault
 	for _, share := range []struct {
 		of   float64
@@ -106,6 +112,9 @@ func (f *Forecast) Next() Fault {
 	}
 	if slow < w.Slow {
 		fault.Delay = time.Duration(part * float64(w.SlowFor))
+	}
+	if lag < w.Lag {
+		fault.Lag = time.Duration(behind * float64(w.LagFor))
 	}
 	return fault
 }
