@@ -127,7 +127,7 @@ func TestNotificationPayload(t *testing.T) {
 		}
 	}
 	decode(<-e.received, &got)
-	golden, err := os.ReadFile("testdata/notification-group-updated.payload.json")
+	golden, err := os.ReadFile("testdata/graph/examples/notifications/obs-group-updated-webhook.payload.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,6 +68,9 @@ func TestBlockedPeopleAreNotInvited(t *testing.T) {
 			w.must(204, "contoso", "DELETE", partners+"/"+w.tenantID("fabrikam"), nil)
 			w.must(204, "contoso", "PATCH", "/policies/crossTenantAccessPolicy/default", blocked)
 		},
+		"by a ban on all but administrators": func(w *world) {
+			w.must(204, "contoso", "PATCH", "/policies/authorizationPolicy", map[string]any{"allowInvitesFrom": "adminsAndGuestInviters"})
+		},
 		"by a ban on invitations": func(w *world) {
 			w.must(204, "contoso", "PATCH", "/policies/authorizationPolicy", map[string]any{"allowInvitesFrom": "none"})
 		},

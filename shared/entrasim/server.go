@@ -158,7 +158,7 @@ func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry 
 		Seed:       o.Seed,
 		OnChange:   registry.Publish,
 		AutoRedeem: func(domain string) bool { return s.redeems(t.ID, domain) },
-		Admits:     func(domain string) bool { return s.policies[t.ID].AdmitsGuests(s.owner(domain)) },
+		Admit:      func(domain string) error { return s.policies[t.ID].Admit(s.owner(domain)) },
 		Invite:     directory.InvitePolicy(o.Invitations),
 	})
 }

@@ -7,12 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/entrasim"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/csdltest"
 )
 
 // clock is the simulated time, which stands still until somebody moves it.
@@ -32,6 +34,20 @@ func (c *clock) advance(d time.Duration) {
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
+
+// metadata is that of Microsoft Graph, which every answer in these tests is checked against.
+var metadata = sync.OnceValue(func() *csdltest.Model {
+	f, err := os.Open("testdata/graph/v1.0.csdl.xml")
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	m, err := csdltest.Read(f)
+	if err != nil {
+		panic(err)
+	}
+	return m
+})
 
 // world is a running simulator and a plain HTTP client of it.
 type world struct {
@@ -56,6 +72,9 @@ func newWorld(t *testing.T, o entrasim.Options) *world {
 		t.Fatal(err)
 	}
 	client := s.Client()
+	client.Transport = csdltest.Transport{Next: client.Transport, Model: metadata(), Found: func(r *http.Request, problem string) {
+		t.Errorf("the answer to %s %s: %s", r.Method, r.URL.Path, problem)
+	}}
 	t.Cleanup(func() {
 		client.CloseIdleConnections()
 		if err := s.Close(); err != nil {

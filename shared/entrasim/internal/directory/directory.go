@@ -46,8 +46,8 @@ type Config struct {
 	OnChange func(Change)
 	// AutoRedeem reports whether both this tenant and the owner of an address's domain redeem invitations by policy.
 	AutoRedeem func(domain string) bool
-	// Admits reports whether this tenant's policies let somebody of a domain be invited; nil: anybody.
-	Admits func(domain string) bool
+	// Admit refuses an invitation of somebody of a domain that this tenant's policies do not allow; nil: all are allowed.
+	Admit  func(domain string) error
 	Invite InvitePolicy
 }
 

@@ -60,13 +60,16 @@ func (d *Directory) invited(email string) *object {
 
 func (d *Directory) checkInvitation(inv *Invitation) error {
 	local, domain, _ := strings.Cut(inv.Email, "@")
+	if d.Admit != nil {
+		if err := d.Admit(domain); err != nil {
+			return err
+		}
+	}
 	switch {
 	case !isAddress(inv.Email), strings.ContainsAny(inv.Email, refusedInAddresses), strings.Trim(local, ".-") != local:
 		return fault.BadRequest("Invalid value specified for property 'invitedUserEmailAddress' of resource 'Invitation'.")
 	case d.verified(domain):
 		return fault.BadRequest("The invited user's email address is a verified domain of this directory.")
-	case d.Admits != nil && !d.Admits(domain):
-		return fault.New(403, "Forbidden", "The invitation is not allowed by the external collaboration settings or the cross-tenant access settings.")
 	case inv.UserType == "Member" && d.Config.Invite.RefuseMembers:
 		return fault.Denied()
 	case inv.UserType == "":

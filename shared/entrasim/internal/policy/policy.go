@@ -298,9 +298,10 @@ func (p *Policies) Redeems(partnerID string, inbound bool) bool {
 	return is
 }
 
-// AdmitsGuests tells whether people of another tenant may be invited here: nobody is if no one may invite, and none of a
-// tenant whose users are blocked for collaboration. partnerID is "" for somebody of no known tenant.
-func (p *Policies) AdmitsGuests(partnerID string) bool {
+// Admit refuses the invitation, by an application, of somebody of another tenant, in the words of Graph: nobody may be invited if
+// invitations are for administrators only or for no one, and nobody of a tenant whose users are blocked for collaboration. partnerID
+// is "" for somebody of no known tenant. Sources: the reference of invitation-post, and external-id/troubleshoot.
+func (p *Policies) Admit(partnerID string) error {
 	inbound := p.Default()["b2bCollaborationInbound"].(Object)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -308,5 +309,12 @@ func (p *Policies) AdmitsGuests(partnerID string) bool {
 		inbound = own
 	}
 	users, _ := inbound["usersAndGroups"].(Object)
-	return p.authorization["allowInvitesFrom"] != "none" && users["accessType"] != blocked
+	switch from := p.authorization["allowInvitesFrom"]; {
+	case from == "none" || from == "adminsAndGuestInviters":
+		return fault.New(http.StatusForbidden, "Forbidden", "Guest invitations not allowed for your company. Contact your company administrator for more details.")
+	case users["accessType"] == blocked:
+		return fault.New(http.StatusForbidden, "Forbidden", "This invitation is blocked by cross-tenant access settings. Admins in both your organization "+
+			"and the invited user's organization must configure cross-tenant access settings to allow the invitation.")
+	}
+	return nil
 }
