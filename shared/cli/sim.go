@@ -13,9 +13,13 @@ import (
 	"github.com/tenantsync/tenantsync/shared/demo"
 )
 
+// maxSpeed is the pace at which a window of ten seconds is a tenth of one.
+const maxSpeed = 100
+
 type simOptions struct {
-	dir, graph, bus string
-	calm            bool
+	dir, graph, bus, admin string
+	calm                   bool
+	speed                  float64
 }
 
 func (p Program) simCommand() *cobra.Command {
@@ -32,14 +36,22 @@ Service Bus compatible queue server, until interrupted. When they are ready, DIR
 
 The tenants are hostile, as the real ones are on a bad day: of a hundred requests to Graph, two are throttled, two fail and
 one loses its connection, before or after it took effect; some are slow; pages have 3 objects; notifications come twice
-and in any order; the documented limits hold. --calm switches that off for all, the header X-Entrasim-Calm for one
-request.`,
+and in any order; reads may be seconds behind; the documented limits hold. --calm switches that off for all, the header
+X-Entrasim-Calm for one request.
+
+--speed 50 lets documented times pass 50 times faster: how long limits last, how long deleted objects and tokens of
+change tracking are kept, how long notifications are tried again. Dates, access tokens and subscriptions stay on real time.
+
+The admin API ($SIM_ADMIN_URL, on loopback only) shows the whole world, adds people, changes the weather, moves the clock
+and tells what became of every request; "curl $SIM_ADMIN_URL" says how.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.sim(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.dir, "dir", "", "`folder` to write to; made when missing")
 	c.Flags().StringVar(&o.graph, "graph", "127.0.0.1:0", "`address` of sign-in and Graph")
 	c.Flags().StringVar(&o.bus, "bus", "127.0.0.1:0", "`address` of the bus")
+	c.Flags().StringVar(&o.admin, "admin", "127.0.0.1:0", "loopback `address` of the admin API")
+	c.Flags().Float64Var(&o.speed, "speed", 1, "how many `times` faster documented times pass")
 	c.Flags().BoolVar(&o.calm, "calm", false, "no bad weather: every request is answered, and notifications come once and in order")
 	return c
 }
@@ -48,7 +60,10 @@ func (p Program) sim(ctx context.Context, o simOptions) (err error) {
 	if o.dir == "" {
 		return usage{errors.New("there is no folder to write to; give --dir DIR")}
 	}
-	world, err := demo.Open(demo.WorldOptions{GraphAddr: o.graph, BusAddr: o.bus, Hostile: !o.calm, Log: p.logger()})
+	if !(o.speed >= 1 && o.speed <= maxSpeed) {
+		return usage{fmt.Errorf("--speed is %v; write a number from 1 to %d", o.speed, maxSpeed)}
+	}
+	world, err := demo.Open(demo.WorldOptions{GraphAddr: o.graph, BusAddr: o.bus, AdminAddr: o.admin, Hostile: !o.calm, Speed: o.speed, Log: p.logger()})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -83,9 +84,36 @@ func TestSimWritesAllThatServeAndOtherClientsNeed(t *testing.T) {
 	if e["SSL_CERT_FILE"] != filepath.Join(dir, caFile) {
 		t.Errorf("SSL_CERT_FILE is %q, want the file in %q", e["SSL_CERT_FILE"], dir)
 	}
+	usage, err := http.Get(e["SIM_ADMIN_URL"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer usage.Body.Close()
+	if text, _ := io.ReadAll(usage.Body); usage.StatusCode != http.StatusOK || !strings.Contains(string(text), "PUT  /weather") {
+		t.Errorf("the admin API says %d %s", usage.StatusCode, text)
+	}
 	contoso := c.Topology.Routes()[0].Target
 	if token := signIn(t, e, contoso.ID); token == "" {
 		t.Error("the token endpoint gives no token")
+	}
+}
+
+func TestSimRefusesWhatHasToBeMendedFirst(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"sim"}, "--dir DIR"},
+		{[]string{"sim", "--dir", t.TempDir(), "--speed", "0"}, "--speed is 0"},
+		{[]string{"sim", "--dir", t.TempDir(), "--speed", "NaN"}, "--speed is NaN"},
+		{[]string{"sim", "--dir", t.TempDir(), "--admin", "0.0.0.0:0"}, "not on loopback"},
+		{[]string{"sim", "--dir", t.TempDir(), "--admin", "here"}, "not on loopback"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := Program{Getenv: environment{}.get, Stdout: &stdout, Stderr: &stderr}.Run(t.Context(), c.args)
+		if code == exitOK || !strings.Contains(stderr.String(), c.want) {
+			t.Errorf("%v: exit code %d, %s", c.args, code, &stderr)
+		}
 	}
 }
 

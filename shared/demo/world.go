@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -40,6 +42,10 @@ var linkProperty = "extension_" + strings.ReplaceAll(appID, "-", "") + "_" + lin
 type WorldOptions struct {
 	GraphAddr string
 	BusAddr   string
+	// AdminAddr is where what is behind the scenes can be seen and changed; it must be loopback. Empty: nowhere.
+	AdminAddr string
+	// Speed lets documented times pass so many times faster; 0: 1.
+	Speed float64
 	// Hostile makes Graph refuse, fail and cut off requests, with small pages and notifications that come twice and in any order.
 	Hostile bool
 	Log     *slog.Logger
@@ -47,9 +53,12 @@ type WorldOptions struct {
 
 // World is the organization's simulated tenants and a bus.
 type World struct {
-	Graph  *entrasim.Server
-	bus    *standalone.Bus
-	secret string
+	Graph *entrasim.Server
+	bus   *standalone.Bus
+	admin *http.Server // nil: there is none
+	// AdminURL is where it listens; empty if it does not.
+	AdminURL string
+	secret   string
 	// patience is how long a chapter of the story may take to become true.
 	patience time.Duration
 }
@@ -61,6 +70,7 @@ func Open(o WorldOptions) (*World, error) {
 		Tenants:    tenants(Mexico, US, Contoso),
 		App:        entrasim.App{ID: appID, ObjectID: appObjectID, Secret: w.secret, ExtensionProperties: []string{linkExtension}, HomeTenant: Contoso.ID},
 		AutoRedeem: true,
+		Speed:      o.Speed,
 		Logger:     o.Log,
 	}
 	if o.Hostile {
@@ -78,7 +88,28 @@ func Open(o WorldOptions) (*World, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.Graph.Close())
 	}
+	if o.AdminAddr != "" {
+		if err := w.openAdmin(o.AdminAddr); err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+	}
 	return w, nil
+}
+
+// openAdmin listens for those who look behind the scenes. Nobody asks who they are, so it is for this machine only.
+func (w *World) openAdmin(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return fmt.Errorf("the admin address %q is not on loopback; write one such as 127.0.0.1:8080", addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen for the admin API: %w", err)
+	}
+	w.admin = &http.Server{Handler: w.Graph.Admin(), ReadHeaderTimeout: 10 * time.Second}
+	w.AdminURL = "http://" + l.Addr().String()
+	go func() { _ = w.admin.Serve(l) }() // until Close
+	return nil
 }
 
 func tenants(of ...tenant.Tenant) (out []entrasim.Tenant) {
@@ -95,8 +126,14 @@ func loopback(addr string) string {
 	return addr
 }
 
-// Close ends both servers.
-func (w *World) Close() error { return errors.Join(w.bus.Close(), w.Graph.Close()) }
+// Close ends all servers.
+func (w *World) Close() error {
+	var err error
+	if w.admin != nil {
+		err = w.admin.Close()
+	}
+	return errors.Join(err, w.bus.Close(), w.Graph.Close())
+}
 
 // WriteConfig writes the tenantsync.yaml of the organization.
 func (w *World) WriteConfig(out io.Writer) error {
@@ -134,5 +171,6 @@ func (w *World) ClientSettings() []Setting {
 		{"SIM_TOKEN_URL", w.Graph.URL()},
 		{"SIM_CLIENT_ID", appID},
 		{"SIM_CLIENT_SECRET", w.secret},
+		{"SIM_ADMIN_URL", w.AdminURL},
 	}
 }

@@ -136,7 +136,11 @@ type Options struct {
 	// Weather makes requests to Graph go wrong; the zero Weather is calm.
 	Weather Weather
 	// Limits holds the application to the documented limits: resource units, writes, invitations, subscriptions.
-	Limits   bool
+	Limits bool
+	// Speed lets documented times pass so many times faster: how long limits last, deleted objects and tokens of change tracking are
+	// kept, and notifications are tried again. Moments stay real, as do the lives of access tokens and subscriptions, which a client
+	// times with its own clock, and how long endpoints have to answer. 0: 1.
+	Speed    float64
 	PageSize int              // bounds a page of a list; 0: 100, or what $top asks for
 	Seed     uint64           // object ids and the order of notifications follow from it
 	Now      func() time.Time // nil: time.Now
@@ -240,7 +244,7 @@ func (o Options) check() error {
 			errs = append(errs, fmt.Errorf("application: the id %q is not a UUID", id))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.Weather.Check())...)
 }
 
 // tenant finds a tenant by name or id.

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +22,7 @@ import (
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/graph"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/limit"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/login"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/pace"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/policy"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/subscription"
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/weather"
@@ -36,6 +37,8 @@ type Server struct {
 	notifier    *subscription.Notifier
 	registry    *subscription.Registry
 	forecast    *weather.Forecast
+	skew        *atomic.Int64 // of the simulated clock, a time.Duration
+	requests    requestLog
 	http        *http.Server
 
 	mu       sync.Mutex
@@ -49,6 +52,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure simulator: %w", err)
 	}
+	skew := new(atomic.Int64)
+	real := o.Now
+	o.Now = func() time.Time { return real().Add(time.Duration(skew.Load())) }
 	authority, err := certificate.NewAuthority("entrasim")
 	if err != nil {
 		return nil, err
@@ -57,7 +63,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, authority: authority, directories: map[string]*directory.Directory{}, policies: map[string]*policy.Policies{}}
+	s := &Server{options: o, authority: authority, directories: map[string]*directory.Directory{}, policies: map[string]*policy.Policies{}, skew: skew}
 	handler, err := s.assemble()
 	if err != nil {
 		return nil, err
@@ -88,6 +94,7 @@ func (s *Server) assemble() (http.Handler, error) {
 		Backoff:       o.Notify.Backoff,
 		Lose:          o.Notify.Lose,
 		Authorization: o.Notify.Authorization,
+		Pace:          pace.Pace(o.Speed),
 		Transport:     o.Notify.Transport,
 	}, o.Now, o.Seed, o.Logger)
 	registry := subscription.NewRegistry(o.Now, s.notifier)
@@ -99,7 +106,7 @@ func (s *Server) assemble() (http.Handler, error) {
 	s.remember(o.Weather)
 	var meter *limit.Meter
 	if o.Limits {
-		meter = &limit.Meter{}
+		meter = &limit.Meter{Pace: pace.Pace(o.Speed)}
 	}
 	service := graph.New(graph.Config{
 		Directories:   s.directories,
@@ -110,6 +117,7 @@ func (s *Server) assemble() (http.Handler, error) {
 			ID: o.App.ID, ObjectID: o.App.ObjectID, DisplayName: o.App.Name, HomeTenantID: o.App.HomeTenant,
 		},
 		Forecast: s.forecast,
+		Observe:  s.requests.add,
 		Meter:    meter,
 		PageSize: o.PageSize,
 		Now:      o.Now,
@@ -155,6 +163,7 @@ func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry 
 		Domains:    t.domains(),
 		Extensions: extensions,
 		Now:        o.Now,
+		Pace:       pace.Pace(o.Speed),
 		Seed:       o.Seed,
 		OnChange:   registry.Publish,
 		AutoRedeem: func(domain string) bool { return s.redeems(t.ID, domain) },
@@ -369,32 +378,4 @@ func (s *Server) Close() error {
 		<-s.done
 	}
 	return err
-}
-
-// Users returns a copy of every live user of a tenant, named by id or name, in the order of creation and by the names of
-// Graph; properties nobody has set are absent. Values are string, bool, []string, map[string]any, []map[string]any or int64.
-func (s *Server) Users(tenant string) []map[string]any {
-	return s.snapshot(tenant, directory.Users, directory.View.List)
-}
-
-// DeletedUsers returns the soft-deleted users of a tenant in the same way.
-func (s *Server) DeletedUsers(tenant string) []map[string]any {
-	return s.snapshot(tenant, directory.Users, directory.View.ListDeleted)
-}
-
-// Groups returns the groups of a tenant in the same way.
-func (s *Server) Groups(tenant string) []map[string]any {
-	return s.snapshot(tenant, directory.Groups, directory.View.List)
-}
-
-func (s *Server) snapshot(tenant string, of *directory.Schema, list func(directory.View, *directory.Schema, directory.Query) directory.Page) []map[string]any {
-	t, err := s.options.tenant(tenant)
-	if err != nil {
-		return nil
-	}
-	var objects []map[string]any
-	for _, e := range list(s.directories[t.ID].View(0), of, directory.Query{Limit: math.MaxInt}).Entities {
-		objects = append(objects, e.Map())
-	}
-	return objects
 }

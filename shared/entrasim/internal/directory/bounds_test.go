@@ -28,13 +28,13 @@ func TestChangeTrackingTakesBoundedMemory(t *testing.T) {
 	if n := len(d.kinds[Users].changed.entries); n > 2*users+smallest {
 		t.Errorf("%d users changed 5,000 times left %d entries", users, n)
 	}
-	c.advance(2 * DeltaLife)
+	c.advance(2 * deltaLife)
 	for range 50 { // adding sweeps, at the latest when there are twice as many as at the last sweep
 		for _, id := range ids {
 			must(t, d.RemoveMember(group, id, Rights{}))
 			must(t, d.AddMember(group, id, Rights{}))
 		}
-		c.advance(2 * DeltaLife)
+		c.advance(2 * deltaLife)
 	}
 	if n := len(d.objects[group].links.members.order.entries); n > 4*users+smallest {
 		t.Errorf("memberships that came and went 5,000 times left %d entries", n)
@@ -59,7 +59,7 @@ func TestWhatIsGoneForGoodIsForgottenAfterTheLifeOfAToken(t *testing.T) {
 	if n := gone(); n < 499 {
 		t.Errorf("change tracking tells of %d who are gone, want all", n)
 	}
-	c.advance(DeltaLife + time.Second)
+	c.advance(deltaLife + time.Second)
 	if n := gone(); n != 0 {
 		t.Errorf("after the life of a token it still tells of %d", n)
 	}

@@ -27,7 +27,7 @@ func (d *Directory) Delete(s *Schema, name string) error {
 	n.put("deletedDateTime", moment(d.Now()))
 	d.commit(o, n.fields, deleted)
 	d.kinds[s].deleted.add(o, o.changed)
-	d.purgeBy(o.now.at.Truncate(time.Second).Add(retention))
+	d.purgeBy(o.now.at.Truncate(time.Second).Add(d.Pace.Span(retention)))
 	d.trackMemberships(o)
 	return nil
 }
@@ -145,7 +145,7 @@ func (d *Directory) expire() {
 	d.purgeAt = time.Time{}
 	for _, s := range []*Schema{Users, Groups} {
 		for o, is := d.kinds[s].deleted.first(); is; o, is = d.kinds[s].deleted.first() {
-			end := o.now.at.Truncate(time.Second).Add(retention) // of deletedDateTime
+			end := o.now.at.Truncate(time.Second).Add(d.Pace.Span(retention)) // of deletedDateTime
 			if end.After(d.Now()) {
 				d.purgeBy(end)
 				break

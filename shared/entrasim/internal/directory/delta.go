@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
+// deltaLife is how long a token of change tracking is documented to be good for.
+const deltaLife = 7 * 24 * time.Hour
+
 // DeltaLife is how long a token of change tracking is good for.
-const DeltaLife = 7 * 24 * time.Hour
+func (d *Directory) DeltaLife() time.Duration { return d.Pace.Span(deltaLife) }
 
 // DeltaQuery asks what changed among the objects of a schema.
 type DeltaQuery struct {

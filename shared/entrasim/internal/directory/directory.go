@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tenantsync/tenantsync/shared/entrasim/internal/fault"
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/pace"
 )
 
 // Change says that an object is different now. It names the object and nothing else.
@@ -40,6 +41,8 @@ type Config struct {
 	Domains    []string
 	Extensions *Extensions
 	Now        func() time.Time
+	// Pace shortens how long deleted objects and tokens of change tracking are kept.
+	Pace pace.Pace
 	// Seed makes object ids repeatable.
 	Seed uint64
 	// OnChange is called for every change in order, with the directory locked: it must neither block nor call back.
@@ -104,7 +107,7 @@ func (d *Directory) newCollection() *collection {
 			return o.seq
 		}},
 		changed: timeline[*object]{mark: func(o *object) int64 {
-			if o.now.life == purged && d.Now().Sub(o.now.at) > DeltaLife {
+			if o.now.life == purged && d.Now().Sub(o.now.at) > d.DeltaLife() {
 				return 0 // no token is that old
 			}
 			return o.changed

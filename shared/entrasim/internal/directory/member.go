@@ -34,7 +34,7 @@ func (d *Directory) members(g *object) *membership {
 	l := g.linked()
 	if l.members == nil {
 		l.members = &membership{edges: map[*object]*edge{}, order: timeline[*edge]{mark: func(e *edge) int64 {
-			if !e.ended.IsZero() && d.Now().Sub(e.ended) > DeltaLife {
+			if !e.ended.IsZero() && d.Now().Sub(e.ended) > d.DeltaLife() {
 				return 0 // no token is that old
 			}
 			return e.changed

@@ -141,7 +141,7 @@ func (s *Service) oldToken(c *call, schema *directory.Schema, text string) (t de
 		return t, badRequest("The delta token is not valid.")
 	}
 	const lost = "The sync state generation is not found; a full read is required."
-	if s.Now().Sub(t.Issued) > directory.DeltaLife {
+	if s.Now().Sub(t.Issued) > c.dir.DeltaLife() {
 		return t, fault.New(http.StatusBadRequest, "syncStateNotFound", lost)
 	}
 	if _, generation := c.dir.DeltaState(); t.Generation != generation {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,9 +21,21 @@ const CalmHeader = "X-Entrasim-Calm"
 
 func (c *call) calm() bool { return c.Header.Get(CalmHeader) != "" }
 
+// Request is a request that was made, and what became of it.
+type Request struct {
+	At       time.Time     `json:"at"`
+	TenantID string        `json:"tenantId,omitempty"` // of the caller, if it is known
+	Method   string        `json:"method"`
+	Path     string        `json:"path"`   // with the query
+	Status   int           `json:"status"` // 0: there was no answer
+	Code     string        `json:"code,omitempty"`
+	Weather  string        `json:"weather,omitempty"` // what it did to the request; empty: nothing
+	Took     time.Duration `json:"tookNanoseconds"`
+}
+
 // ServeHTTP passes every request through handle and writes what it says, if the weather lets it.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := newCall(r)
+	c, began := newCall(r), time.Now()
 	var fate weather.Fault
 	if !c.calm() {
 		fate = s.Forecast.Next()
@@ -31,15 +44,20 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	wait(r, fate.Delay)
 	switch fate.Kind {
 	case weather.Cut:
+		s.observe(c, fate, answer{}, nil, began)
 		panic(http.ErrAbortHandler) // which net/http takes for "end the connection", and HTTP/2 for "reset the stream"
 	case weather.Throttled, weather.Failed:
-		s.write(w, c, s.refusal(c, trouble(fate)))
+		err := trouble(fate)
+		a := s.refusal(c, err)
+		s.observe(c, fate, a, err, began)
+		s.write(w, c, a)
 		return
 	}
 	a, err := s.handle(c)
 	if err != nil {
 		a = s.refusal(c, err)
 	}
+	s.observe(c, fate, a, err, began)
 	switch fate.Kind {
 	case weather.CutAfter:
 		panic(http.ErrAbortHandler)
@@ -48,6 +66,23 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.write(w, c, a)
 	}
+}
+
+// observe tells what became of a request.
+func (s *Service) observe(c *call, fate weather.Fault, a answer, err error, began time.Time) {
+	if s.Observe == nil {
+		return
+	}
+	r := Request{
+		At: s.Now().UTC(), TenantID: c.caller.TenantID, Method: c.Method, Path: c.URL.RequestURI(), Status: a.status, Weather: fate.String(), Took: time.Since(began),
+	}
+	if f := new(fault.Fault); errors.As(err, &f) {
+		r.Code = f.Code
+	}
+	if fate.Kind == weather.CutAfter {
+		r.Status = 0
+	}
+	s.Observe(r)
 }
 
 // wait delays an answer as long as somebody waits for it.

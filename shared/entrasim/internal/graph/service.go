@@ -43,6 +43,8 @@ type Config struct {
 	Verify func(token string) (login.Caller, error)
 	// Forecast says which requests go wrong.
 	Forecast *weather.Forecast
+	// Observe is told of every request when its fate is known; nil: nobody is. It must not block.
+	Observe func(Request)
 	// Meter holds applications to the documented limits; nil: there are none.
 	Meter *limit.Meter
 	// PageSize bounds a page of a list; 0 = 100, or up to 999 with $top.

@@ -7,6 +7,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/pace"
 )
 
 // Cost is what a request takes.
@@ -95,6 +97,9 @@ var rules = []rule{
 
 // Meter counts. The zero Meter is ready, and safe for concurrent use.
 type Meter struct {
+	// Pace shortens the windows. The numbers in them stay.
+	Pace pace.Pace
+
 	mu   sync.Mutex
 	used map[string]*window // by rule and key
 }
@@ -116,7 +121,7 @@ func (m *Meter) Charge(now time.Time, app, tenant string, users int, c Cost) Ver
 		id := fmt.Sprint(i, " ", r.key(app, tenant))
 		w := m.used[id]
 		if w == nil {
-			w = &window{slot: r.window / slots}
+			w = &window{slot: m.Pace.Span(r.window) / slots}
 			m.used[id] = w
 		}
 		w.add(now, n)

@@ -58,24 +58,24 @@ func (n *Notifier) host(endpoint string) *host {
 }
 
 // answered remembers how long an answer took, or how long none came.
-func (h *host) answered(now time.Time, took time.Duration) {
+func (h *host) answered(now time.Time, took, within time.Duration) {
 	h.Attempts++
 	h.answers = append(h.answers, timedAnswer{now, took})
-	if h.judge(now) == Dropping {
-		h.dropUntil = now.Add(window)
+	if h.judge(now, within) == Dropping {
+		h.dropUntil = now.Add(within)
 	}
 }
 
-func (h *host) standing(now time.Time) Standing {
+func (h *host) standing(now time.Time, within time.Duration) Standing {
 	if now.Before(h.dropUntil) {
 		return Dropping
 	}
-	return h.judge(now)
+	return h.judge(now, within)
 }
 
-// judge looks at the answers of the last ten minutes.
-func (h *host) judge(now time.Time) Standing {
-	h.answers = slices.DeleteFunc(h.answers, func(a timedAnswer) bool { return now.Sub(a.at) >= window })
+// judge looks at the answers within the window.
+func (h *host) judge(now time.Time, within time.Duration) Standing {
+	h.answers = slices.DeleteFunc(h.answers, func(a timedAnswer) bool { return now.Sub(a.at) >= within })
 	if len(h.answers) < judged {
 		return Steady
 	}
@@ -104,7 +104,7 @@ func (n *Notifier) Traffic() map[string]Traffic {
 	all := map[string]Traffic{}
 	for name, h := range n.hosts {
 		t := h.Traffic
-		t.Standing = h.standing(n.now())
+		t.Standing = h.standing(n.now(), n.Pace.Span(window))
 		all[name] = t
 	}
 	return all

@@ -125,7 +125,7 @@ func (l *lane) deliver(batch []delivery) {
 	for i := range batch {
 		items[i] = batch[i].item
 		if batch[i].attempts++; batch[i].attempts == 1 {
-			batch[i].giveUp = l.notifier.now().Add(giveUpAfter)
+			batch[i].giveUp = l.notifier.now().Add(l.notifier.Pace.Span(giveUpAfter))
 		}
 	}
 	err := l.notifier.post(l.endpoint, items, timeout)
@@ -140,7 +140,7 @@ func (l *lane) retry(batch []delivery) {
 	now := time.Now()
 	kept := batch[:0]
 	for _, d := range batch {
-		pause := min(l.notifier.Backoff<<min(d.attempts-1, 20), maxBackoff)
+		pause := l.notifier.Pace.Span(min(l.notifier.Backoff<<min(d.attempts-1, 20), maxBackoff))
 		if l.notifier.now().Add(pause).After(d.giveUp) {
 			l.notifier.logger.Warn("notification given up", "subscription", d.subscription, "object", d.about)
 			continue

@@ -43,7 +43,7 @@ func (a *authorization) authorized(now time.Time) bool {
 	return a.until.IsZero() || now.Before(a.until)
 }
 
-func (a *authorization) renew(now time.Time, lasts time.Duration) error {
+func (a *authorization) renew(now time.Time, lasts, apart time.Duration) error {
 	if now.Sub(a.reauthorized) < apart {
 		return tooClose("renewed", "reauthorized")
 	}
@@ -65,7 +65,7 @@ func (r *Registry) Reauthorize(owner Owner, id string) error {
 		return err
 	}
 	now := r.now()
-	if now.Sub(s.renewed) < apart {
+	if now.Sub(s.renewed) < r.apart {
 		return tooClose("reauthorized", "renewed")
 	}
 	s.reauthorized = now

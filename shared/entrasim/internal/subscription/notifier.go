@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/tenantsync/tenantsync/shared/entrasim/internal/pace"
 )
 
 // Options of a Notifier. The zero value delivers each notification once and in order.
@@ -32,6 +34,8 @@ type Options struct {
 	// Authorization is how long deliveries of a subscription are authorized by its creation, renewal or reauthorization; 0: as long
 	// as it lives.
 	Authorization time.Duration
+	// Pace shortens everything but how long endpoints have to answer.
+	Pace pace.Pace
 	// HandshakeTimeout is what an endpoint has to answer a validation request; 0 = 10 s.
 	HandshakeTimeout time.Duration
 	// Transport carries validation requests and notifications; nil = http.DefaultTransport.
@@ -130,12 +134,12 @@ func (n *Notifier) notify(endpoint string, d delivery) {
 		return
 	}
 	delay := time.Duration(0)
-	switch h.standing(n.now()) {
+	switch h.standing(n.now(), n.Pace.Span(window)) {
 	case Dropping:
 		h.Dropped++
 		return
 	case Slow:
-		delay = slowDelay
+		delay = n.Pace.Span(slowDelay)
 		h.Delayed++
 	}
 	copies := 1
@@ -197,7 +201,7 @@ func (n *Notifier) post(endpoint string, items []any, timeout time.Duration) err
 	defer func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.host(endpoint).answered(n.now(), time.Since(began))
+		n.host(endpoint).answered(n.now(), time.Since(began), n.Pace.Span(window))
 	}()
 	body, err := json.Marshal(envelope{Value: items})
 	if err != nil {

@@ -20,6 +20,7 @@ type Registry struct {
 	handshake handshake
 	notifier  *Notifier
 	lasts     time.Duration // an authorization; 0: for ever
+	apart     time.Duration // of a renewal and a reauthorization
 
 	mu   sync.Mutex
 	subs []*Subscription // in the order of creation
@@ -27,7 +28,7 @@ type Registry struct {
 
 // NewRegistry returns an empty registry that validates endpoints with, and delivers through, the given notifier.
 func NewRegistry(now func() time.Time, n *Notifier) *Registry {
-	r := &Registry{now: now, notifier: n, handshake: handshake{client: n.client, timeout: n.HandshakeTimeout}, lasts: n.Authorization}
+	r := &Registry{now: now, notifier: n, handshake: handshake{client: n.client, timeout: n.HandshakeTimeout}, lasts: n.Pace.Span(n.Authorization), apart: n.Pace.Span(apart)}
 	n.where = r.where
 	if r.lasts > 0 {
 		n.wg.Go(r.watch)
@@ -129,6 +130,20 @@ func (r *Registry) List(owner Owner) []Subscription {
 	return list
 }
 
+// Of returns all subscriptions in a tenant, of whatever application.
+func (r *Registry) Of(tenantID string) []Subscription {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expire()
+	var list []Subscription
+	for _, s := range r.subs {
+		if s.owner.TenantID == tenantID {
+			list = append(list, *s)
+		}
+	}
+	return list
+}
+
 // Get returns one of the owner's subscriptions.
 func (r *Registry) Get(owner Owner, id string) (Subscription, error) {
 	r.mu.Lock()
@@ -172,7 +187,7 @@ func (r *Registry) Update(ctx context.Context, owner Owner, id string, req Reque
 		return Subscription{}, err
 	}
 	if req.Expiration != nil {
-		if err := s.renew(r.now(), r.lasts); err != nil {
+		if err := s.renew(r.now(), r.lasts, r.apart); err != nil {
 			return Subscription{}, err
 		}
 		s.Expiration = req.Expiration.UTC()

@@ -3,8 +3,11 @@
 package weather
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -34,6 +37,26 @@ type Weather struct {
 	RetryAfter time.Duration
 }
 
+// Check refuses a share that is none, and a time that runs backwards.
+func (w Weather) Check() error {
+	shares := []struct {
+		name string
+		of   float64
+	}{{"Throttle", w.Throttle}, {"Fail", w.Fail}, {"Cut", w.Cut}, {"CutAfter", w.CutAfter}, {"Torn", w.Torn}, {"Slow", w.Slow}, {"Lag", w.Lag}, {"Silent", w.Silent}}
+	for _, s := range shares {
+		if !(s.of >= 0 && s.of <= 1) {
+			return fmt.Errorf("%s is %v; write a share from 0 to 1", s.name, s.of)
+		}
+	}
+	if sum := w.Throttle + w.Fail + w.Cut + w.CutAfter + w.Torn; sum > 1 {
+		return fmt.Errorf("the shares Throttle, Fail, Cut, CutAfter and Torn are %v together; a request meets one of them, so at most 1", sum)
+	}
+	if w.SlowFor < 0 || w.LagFor < 0 || w.RetryAfter < 0 {
+		return errors.New("SlowFor, LagFor and RetryAfter must not be below 0")
+	}
+	return nil
+}
+
 // Kind is what happens to one request.
 type Kind int
 
@@ -55,6 +78,24 @@ type Fault struct {
 	Lag        time.Duration // of what a read sees
 }
 
+// kinds names what happens, for a log.
+var kinds = map[Kind]string{Throttled: "throttled", Failed: "failed", Cut: "cut before it happened", CutAfter: "cut after it happened", Torn: "torn"}
+
+// String says what happens to a request; "" if nothing does.
+func (f Fault) String() string {
+	parts := []string{}
+	if name := kinds[f.Kind]; name != "" {
+		parts = append(parts, name)
+	}
+	if f.Delay > 0 {
+		parts = append(parts, "slow")
+	}
+	if f.Lag > 0 {
+		parts = append(parts, fmt.Sprintf("%v behind", f.Lag.Round(time.Millisecond)))
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Forecast hands out fates. It is safe for concurrent use.
 type Forecast struct {
 	mu      sync.Mutex
@@ -72,6 +113,13 @@ func (f *Forecast) Set(w Weather) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.weather = w
+}
+
+// Weather is the present one.
+func (f *Forecast) Weather() Weather {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.weather
 }
 
 // failures are the answers of a service in trouble.
