@@ -20,6 +20,7 @@ type simOptions struct {
 	dir, graph, bus, admin string
 	calm                   bool
 	speed                  float64
+	seed                   uint64
 }
 
 func (p Program) simCommand() *cobra.Command {
@@ -52,6 +53,7 @@ and tells what became of every request; "curl $SIM_ADMIN_URL" says how.`,
 	c.Flags().StringVar(&o.bus, "bus", "127.0.0.1:0", "`address` of the bus")
 	c.Flags().StringVar(&o.admin, "admin", "127.0.0.1:0", "loopback `address` of the admin API")
 	c.Flags().Float64Var(&o.speed, "speed", 1, "how many `times` faster documented times pass")
+	c.Flags().Uint64Var(&o.seed, "seed", 0, "`number` that ids and the weather follow from")
 	c.Flags().BoolVar(&o.calm, "calm", false, "no bad weather: every request is answered, and notifications come once and in order")
 	return c
 }
@@ -63,7 +65,7 @@ func (p Program) sim(ctx context.Context, o simOptions) (err error) {
 	if !(o.speed >= 1 && o.speed <= maxSpeed) {
 		return usage{fmt.Errorf("--speed is %v; write a number from 1 to %d", o.speed, maxSpeed)}
 	}
-	world, err := demo.Open(demo.WorldOptions{GraphAddr: o.graph, BusAddr: o.bus, AdminAddr: o.admin, Hostile: !o.calm, Speed: o.speed, Log: p.logger()})
+	world, err := demo.Open(demo.WorldOptions{GraphAddr: o.graph, BusAddr: o.bus, AdminAddr: o.admin, Hostile: !o.calm, Speed: o.speed, Seed: o.seed, Log: p.logger()})
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,10 @@ func (p Program) sim(ctx context.Context, o simOptions) (err error) {
 	fmt.Fprintf(p.Stderr, `simulated tenants are ready at %s
   . %s
   tenantsync serve --config %s --data %s
-`, world.Graph.URL(), filepath.Join(o.dir, envFile), filepath.Join(o.dir, configFile), filepath.Join(o.dir, "data"))
+  curl %s
+weather (seed %d): %s
+`, world.Graph.URL(), filepath.Join(o.dir, envFile), filepath.Join(o.dir, configFile), filepath.Join(o.dir, "data"),
+		world.AdminURL, o.seed, world.Graph.Weather())
 	<-ctx.Done()
 	return nil
 }

@@ -46,6 +46,8 @@ type WorldOptions struct {
 	AdminAddr string
 	// Speed lets documented times pass so many times faster; 0: 1.
 	Speed float64
+	// Seed is what ids and the weather follow from.
+	Seed uint64
 	// Hostile makes Graph refuse, fail and cut off requests, with small pages and notifications that come twice and in any order.
 	Hostile bool
 	Log     *slog.Logger
@@ -71,6 +73,7 @@ func Open(o WorldOptions) (*World, error) {
 		App:        entrasim.App{ID: appID, ObjectID: appObjectID, Secret: w.secret, ExtensionProperties: []string{linkExtension}, HomeTenant: Contoso.ID},
 		AutoRedeem: true,
 		Speed:      o.Speed,
+		Seed:       o.Seed,
 		Logger:     o.Log,
 	}
 	if o.Hostile {

@@ -1,7 +1,6 @@
 package entrasim
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +29,7 @@ POST /tenants/{tenant}/people        {"count": 100, "seed": 1}  adds people, man
 POST /tenants/{tenant}/lifecycle     {"event": "reauthorizationRequired"}  or subscriptionRemoved, missed
 POST /tenants/{tenant}/reset-delta   makes all tokens of change tracking worthless
 GET  /weather                        what goes wrong, and how often
-PUT  /weather                        {"Throttle": 0.1, "Lag": 0.2, "LagFor": "3s"}  replaces it; {} is calm
+PUT  /weather                        {"throttle": 0.1, "lag": 0.2, "lagFor": "3s"}  replaces it; {} is calm
 GET  /clock                          the simulated time
 POST /clock                          {"advance": "24h"}  moves it forward
 GET  /requests?limit=100             the latest requests to Graph and what became of them
@@ -137,27 +136,8 @@ func (s *Server) adminLifecycle(r *http.Request) (any, error) {
 	return map[string]int{"sent": sent}, err
 }
 
-// adminWeather reads a weather whose durations are texts such as 300ms.
 func (s *Server) adminWeather(r *http.Request) (any, error) {
-	var fields map[string]any
-	if err := readAdmin(r, &fields); err != nil {
-		return nil, err
-	}
-	for name, value := range fields {
-		if text, is := value.(string); is {
-			d, err := time.ParseDuration(text)
-			if err != nil {
-				return nil, fmt.Errorf("%s is %q; write a duration such as 300ms", name, text)
-			}
-			fields[name] = d
-		}
-	}
-	again, err := json.Marshal(fields)
-	if err != nil {
-		return nil, err
-	}
 	var w Weather
-	r.Body = io.NopCloser(bytes.NewReader(again))
 	if err := readAdmin(r, &w); err != nil {
 		return nil, err
 	}

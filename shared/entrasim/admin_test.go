@@ -27,7 +27,7 @@ func TestTheWorldIsSeenAndChangedFromBehindTheScenes(t *testing.T) {
 	w, e := newWorld(t, entrasim.Options{}), newEndpoint(t)
 	for _, c := range []struct{ method, path, body string }{
 		{"POST", "/tenants/contoso/people", `{"count": 20, "seed": 3}`},
-		{"PUT", "/weather", `{"Throttle": 1, "RetryAfter": "3s"}`},
+		{"PUT", "/weather", `{"throttle": 1, "retryAfter": "3s"}`},
 	} {
 		if status, _, text := w.admin(c.method, c.path, c.body); status != 200 {
 			t.Fatalf("%s %s: %d %s", c.method, c.path, status, text)
@@ -86,10 +86,10 @@ func TestBehindTheScenesMistakesAreTold(t *testing.T) {
 		"a misspelt property":    {"POST", "/tenants/contoso/people", `{"number": 3}`, 400, "number"},
 		"no body":                {"POST", "/tenants/contoso/people", ``, 400, "body"},
 		"an unknown event":       {"POST", "/tenants/contoso/lifecycle", `{"event": "renamed"}`, 400, "reauthorizationRequired"},
-		"a share over 1":         {"PUT", "/weather", `{"Fail": 2}`, 400, "Fail is 2"},
-		"shares over 1 together": {"PUT", "/weather", `{"Fail": 0.6, "Cut": 0.6}`, 400, "together"},
-		"an unknown fault":       {"PUT", "/weather", `{"Rain": 0.5}`, 400, "Rain"},
-		"no duration":            {"PUT", "/weather", `{"LagFor": "long"}`, 400, "LagFor"},
+		"a share over 1":         {"PUT", "/weather", `{"fail": 2}`, 400, "fail is 2"},
+		"shares over 1 together": {"PUT", "/weather", `{"fail": 0.6, "cut": 0.6}`, 400, "together"},
+		"an unknown fault":       {"PUT", "/weather", `{"rain": 0.5}`, 400, "rain"},
+		"no duration":            {"PUT", "/weather", `{"lagFor": "long"}`, 400, "no duration"},
 		"a clock backwards":      {"POST", "/clock", `{"advance": "-1h"}`, 400, "forward"},
 		"a clock to nowhere":     {"POST", "/clock", `{"advance": "tomorrow"}`, 400, "duration"},
 		"a limit of none":        {"GET", "/requests?limit=0", "", 400, "limit"},
@@ -121,7 +121,7 @@ func TestTheLogKeepsTheLatestRequests(t *testing.T) {
 }
 
 func TestAWeatherThatMakesNoSenseIsRefused(t *testing.T) {
-	for _, weather := range []entrasim.Weather{{Lag: -1}, {Throttle: 0.7, Torn: 0.7}, {SlowFor: -time.Second}} {
+	for _, weather := range []entrasim.Weather{{Lag: -1}, {Throttle: 0.7, Torn: 0.7}, {SlowFor: -1}} {
 		if _, err := entrasim.New(entrasim.Options{Weather: weather}); err == nil {
 			t.Errorf("%+v is accepted", weather)
 		}

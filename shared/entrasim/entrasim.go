@@ -153,14 +153,17 @@ const CalmHeader = graph.CalmHeader
 // Weather is how often what goes wrong with requests to Graph. Requests with the CalmHeader meet none of it.
 type Weather = weather.Weather
 
+// Duration is a time in a Weather.
+type Duration = weather.Duration
+
 // Hostile are the options in weather that a program has to live through: one request in twenty is refused or fails, one in a
 // hundred loses its connection, before or after it took effect; one read in twenty comes from a replica that is up to three
 // seconds behind; pages have 3 objects; notifications come twice and in any order; the documented limits hold.
 func (o Options) Hostile() Options {
 	o.Weather = Weather{
-		Throttle: 0.02, Fail: 0.02, Cut: 0.003, CutAfter: 0.004, Torn: 0.003, Slow: 0.05, SlowFor: 300 * time.Millisecond,
-		Lag: 0.05, LagFor: 3 * time.Second,
-		Silent: 0.5, RetryAfter: 2 * time.Second,
+		Throttle: 0.02, Fail: 0.02, Cut: 0.003, CutAfter: 0.004, Torn: 0.003, Slow: 0.05, SlowFor: Duration(300 * time.Millisecond),
+		Lag: 0.05, LagFor: Duration(3 * time.Second), Forget: 0.01,
+		Silent: 0.5, RetryAfter: Duration(2 * time.Second),
 	}
 	o.Limits = true
 	o.PageSize = 3

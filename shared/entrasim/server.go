@@ -335,9 +335,12 @@ func (s *Server) SetWeather(w Weather) {
 	s.remember(w)
 }
 
+// Weather is the present one.
+func (s *Server) Weather() Weather { return s.forecast.Weather() }
+
 // remember lets the directories look back as far as replicas may be behind.
 func (s *Server) remember(w Weather) {
-	back := w.LagFor
+	back := time.Duration(w.LagFor)
 	if w.Lag == 0 {
 		back = 0
 	}

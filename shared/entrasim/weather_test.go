@@ -40,7 +40,7 @@ func TestABadDayAnswersAsGraphDoes(t *testing.T) {
 		statuses []int
 		code     []string
 	}{
-		"throttled": {entrasim.Weather{Throttle: 1, RetryAfter: 3 * time.Second}, []int{429}, []string{"TooManyRequests"}},
+		"throttled": {entrasim.Weather{Throttle: 1, RetryAfter: entrasim.Duration(3 * time.Second)}, []int{429}, []string{"TooManyRequests"}},
 		"failing":   {entrasim.Weather{Fail: 1}, []int{500, 502, 503, 504}, []string{"generalException", "serviceNotAvailable"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestTheDocumentedLimitsHoldAndPassWithTime(t *testing.T) {
 func TestAReadMayShowThePast(t *testing.T) {
 	w := newWorld(t, entrasim.Options{})
 	old := w.join("contoso", "old")
-	w.SetWeather(entrasim.Weather{Lag: 1, LagFor: time.Minute})
+	w.SetWeather(entrasim.Weather{Lag: 1, LagFor: entrasim.Duration(time.Minute)})
 	w.clock.advance(10 * time.Minute)
 	id := w.join("contoso", "new")
 	w.must(204, "contoso", "PATCH", "/users/"+old, map[string]any{"department": "Sales"}) // writes are not late
@@ -159,5 +159,25 @@ func TestAReadMayShowThePast(t *testing.T) {
 	w.clock.advance(time.Minute)
 	for range 50 {
 		w.must(200, "contoso", "GET", "/users/"+id, nil)
+	}
+}
+
+func TestATokenOfChangeTrackingMayBeForgotten(t *testing.T) {
+	w := newWorld(t, entrasim.Options{})
+	link := w.must(200, "contoso", "GET", "/users/delta?$deltatoken=latest", nil).body["@odata.deltaLink"].(string)
+	w.SetWeather(entrasim.Weather{Forget: 1})
+	r := w.send("GET", link, http.Header{"Authorization": {"Bearer " + w.token("contoso")}}, nil)
+	if code, _ := r.fault(); r.status != http.StatusGone || code != "syncStateNotFound" || !strings.HasSuffix(r.header.Get("Location"), "/users/delta?$deltatoken=") {
+		t.Errorf("answer %d %s, Location %s", r.status, code, r.header.Get("Location"))
+	}
+	w.must(200, "contoso", "GET", "/users/delta", nil) // which has none
+}
+
+func TestTheWeatherIsToldInOneLine(t *testing.T) {
+	text := entrasim.Options{}.Hostile().Weather.String()
+	for _, part := range []string{`"throttle":0.02`, `"lagFor":"3s"`} {
+		if !strings.Contains(text, part) || strings.Contains(text, "\n") {
+			t.Errorf("%s does not say %s in one line", text, part)
+		}
 	}
 }

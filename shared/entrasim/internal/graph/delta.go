@@ -144,7 +144,7 @@ func (s *Service) oldToken(c *call, schema *directory.Schema, text string) (t de
 	if s.Now().Sub(t.Issued) > c.dir.DeltaLife() {
 		return t, fault.New(http.StatusBadRequest, "syncStateNotFound", lost)
 	}
-	if _, generation := c.dir.DeltaState(); t.Generation != generation {
+	if _, generation := c.dir.DeltaState(); t.Generation != generation || c.lost {
 		return t, fault.New(http.StatusGone, "syncStateNotFound", lost).
 			With("Location", c.root()+"/"+schema.Set+"/delta?$deltatoken=")
 	}

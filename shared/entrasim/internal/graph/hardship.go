@@ -40,7 +40,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !c.calm() {
 		fate = s.Forecast.Next()
 	}
-	c.lag = fate.Lag
+	c.lag, c.lost = fate.Lag, fate.Forgotten
 	wait(r, fate.Delay)
 	switch fate.Kind {
 	case weather.Cut:

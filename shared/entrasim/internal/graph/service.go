@@ -69,6 +69,7 @@ type call struct {
 	dir      *directory.Directory // of the caller's tenant, to be written to
 	view     directory.View       // of the same, to be read
 	lag      time.Duration        // of view, as far as the directory looks back
+	lost     bool                 // is the state of a token of change tracking
 	header   http.Header          // of the answer, besides its own; nil at first
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 func TestTheSameSeedGivesTheSameWeather(t *testing.T) {
-	stormy := Weather{Throttle: 0.1, Fail: 0.1, Cut: 0.1, CutAfter: 0.1, Torn: 0.1, Slow: 0.5, SlowFor: time.Second, Silent: 0.5, RetryAfter: 5 * time.Second}
+	stormy := Weather{Throttle: 0.1, Fail: 0.1, Cut: 0.1, CutAfter: 0.1, Torn: 0.1, Slow: 0.5, SlowFor: Duration(time.Second), Silent: 0.5, RetryAfter: Duration(5 * time.Second)}
 	a, b, other := New(stormy, 1), New(stormy, 1), New(stormy, 2)
 	different := false
 	for i := range 1000 {
@@ -39,7 +39,7 @@ func TestFaultsComeAsOftenAsTold(t *testing.T) {
 }
 
 func TestOnly429And503SayWhenToComeAgain(t *testing.T) {
-	f := New(Weather{Throttle: 0.3, Fail: 0.7, Silent: 0.5, RetryAfter: 3 * time.Second}, 3)
+	f := New(Weather{Throttle: 0.3, Fail: 0.7, Silent: 0.5, RetryAfter: Duration(3 * time.Second)}, 3)
 	said, silent := 0, 0
 	for range 2000 {
 		fault := f.Next()
