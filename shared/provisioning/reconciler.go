@@ -118,8 +118,8 @@ func (r *Reconciler) run(ctx context.Context, route tenant.Route, c change.Chang
 	decision, err := w.work(ctx)
 	switch {
 	case err != nil:
-	case decision.Action == ActionNone && c.Cause == change.CauseNotification && c.Hop == 0:
-		err = outcome.LaterAfter(w.secondLook, errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
+	case decision.Action == ActionNone && c.Cause == change.CauseNotification && w.early() > 0:
+		err = outcome.LaterAfter(w.early(), errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
 	case !decision.Again.IsZero():
 		err = outcome.PlannedAfter(max(decision.Again.Sub(r.Now()), lookAgain), fmt.Errorf("decided again on %s", decision.Again.UTC().Format(time.RFC3339)))
 	}

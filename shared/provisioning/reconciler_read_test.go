@@ -132,6 +132,28 @@ func TestReconcileLooksASecondTimeWhenANotificationSeemsToChangeNothing(t *testi
 	o.removed(t, user, external)
 }
 
+func TestReconcileCountsNoLookAsTheSecondThatComesTooEarly(t *testing.T) {
+	o := newOffice()
+	user, external := o.hired(t, "ana@fabrikam.example")
+	c := o.event(user)
+	o.Fail(provisioningtest.External, 1, outcome.LaterAfter(time.Second, errors.New("429 TooManyRequests")))
+	if result := outcome.Of(o.work(t, c)); result.Kind != outcome.Later || result.Delay != time.Second {
+		t.Fatalf("outcome %v after %v, want later, when the target says", result.Kind, result.Delay)
+	}
+	o.Advance(time.Second)
+	// This look is made from a slow replica, a second after the event.
+	result := outcome.Of(o.work(t, c.Later(1)))
+	if want := provisioning.DefaultSecondLook - time.Second; result.Kind != outcome.Later || result.Delay != want {
+		t.Fatalf("outcome %v after %v, want later, after %v", result.Kind, result.Delay, want)
+	}
+	o.Leave(user)
+	o.Advance(result.Delay)
+	if result := o.settle(t, c.Later(1).Later(1)); result.Kind != outcome.Done {
+		t.Fatalf("the second look ends %v: %v", result.Kind, result.Err)
+	}
+	o.removed(t, user, external)
+}
+
 func TestReconcileOfSomebodyWhoVanishedAfterTheRemovalIsDone(t *testing.T) {
 	o := newOffice()
 	user, external := o.hired(t, "ana@fabrikam.example")

@@ -106,6 +106,7 @@ func TestReconcileLooksTwiceBeforeItPlans(t *testing.T) {
 	if first.Kind != outcome.Later || first.Planned || first.Delay != provisioning.DefaultSecondLook {
 		t.Errorf("the first look ends %v, planned %v, after %v", first.Kind, first.Planned, first.Delay)
 	}
+	o.Advance(first.Delay)
 	if second := outcome.Of(o.work(t, c.Later(1))); !second.Planned {
 		t.Errorf("the second look ends %v after %v, want it planned", second.Kind, second.Delay)
 	}

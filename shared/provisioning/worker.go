@@ -100,12 +100,16 @@ func (w *worker) lookAtSource(ctx context.Context) (*User, Gone, error) {
 			"user %s is neither in tenant %s nor among its deleted users; nobody is removed on such a look, it is repeated",
 			w.change.User, w.route.Source.Name))
 	}
-	if wait := w.change.ArrivedAt.Add(w.secondLook).Sub(w.now()); wait > 0 {
+	if wait := w.early(); wait > 0 {
 		return nil, NotGone, outcome.LaterAfter(wait, fmt.Errorf(
 			"user %s is said to be deleted for good; a second look confirms it", w.change.User))
 	}
 	return nil, Purged, nil
 }
+
+// early is how long it takes until a look is the second one, however many came before: zero or less if this one is. What
+// counts is the time since the event, which a slow replica needs, and not the number of looks.
+func (w *worker) early() time.Duration { return w.change.ArrivedAt.Add(w.secondLook).Sub(w.now()) }
 
 // groups asks which groups of the scope the user is in.
 func (w *worker) groups(ctx context.Context) ([]string, error) {

@@ -3,6 +3,7 @@ package subscription
 import (
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,11 +11,10 @@ import (
 
 // answering is a notifier whose endpoint takes as long to answer as the nth request is told to.
 func answering(takes func(n int) time.Duration, o Options) *Notifier {
-	n := 0
+	var n atomic.Int64
 	o.Transport = transport(func(r *http.Request) (int, error) {
-		n++
 		select {
-		case <-time.After(takes(n)):
+		case <-time.After(takes(int(n.Add(1)))):
 			return 202, nil
 		case <-r.Context().Done():
 			return 0, r.Context().Err()
