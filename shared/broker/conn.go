@@ -246,6 +246,7 @@ func (c *conn) act(channel uint16, p amqp.Performative, payload []byte) (more bo
 	}
 	if _, isClose := p.(*amqp.Close); isClose {
 		c.send(0, &amqp.Close{}, nil)
+		c.closing = true // at once: what a link would send behind it, the client no longer reads
 		return false, nil
 	}
 	if c.closing { // we said close and wait for the client's

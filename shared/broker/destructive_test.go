@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -130,6 +132,52 @@ func TestWhatALinkTookAheadAndNeverSentIsThereAfterTheBrokerIsClosed(t *testing.
 		next := connect(t, start(t, broker.Options{Dir: dir}), "all")
 		next.want(broker.Counts{Active: messages - got})
 		r.must(next.server.Close())
+	}
+}
+
+// slowLog makes whoever logs wait, as a terminal may.
+type slowLog struct{ slog.Handler }
+
+func (l slowLog) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+func (slowLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (slowLog) Handle(context.Context, slog.Record) error {
+	time.Sleep(time.Millisecond)
+	return nil
+}
+
+// A client reads nothing behind the answer to its goodbye, so what is deleted to be sent there is lost.
+func TestNothingIsSentBehindTheAnswerToAGoodbye(t *testing.T) {
+	t.Parallel()
+	const rounds, messages = 20, 40
+	options := queueOptions(broker.QueueConfig{})
+	options.Logger = slog.New(slowLog{slog.DiscardHandler})
+	r := connect(t, start(t, options), "all")
+	s := r.sender()
+	left := 0
+	for range rounds {
+		w := dialWire(t, r.server, 1<<16, 1000)
+		w.attach(1, amqp.RoleReceiver, "orders", "", amqp.SenderSettled)
+		w.credit(1, 1000, 1000)
+		sent := make(chan error, 1)
+		go func() { // messages come before, while and after the client says goodbye
+			for i := range messages {
+				if err := s.SendMessage(r.ctx, message(fmt.Sprint(i)), nil); err != nil {
+					sent <- err
+					return
+				}
+			}
+			sent <- nil
+		}()
+		expect[*amqp.Transfer](w)
+		w.send(&amqp.Close{}, nil)
+		left += messages - 1 - untilAnswered[*amqp.Close](w)
+		if behind, err := io.Copy(io.Discard, w.nc); err != nil || behind > 0 {
+			t.Fatalf("%d bytes come behind the answer, %v", behind, err)
+		}
+		r.must(<-sent)
+		r.eventually(broker.Counts{Active: left})
 	}
 }
 
