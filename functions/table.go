@@ -3,6 +3,7 @@ package functions
 import (
 	"net/http"
 
+	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -16,6 +17,7 @@ type Handlers struct {
 	Provision *provision.Handler
 	Renew     *renew.Handler
 	Replay    *replay.Handler
+	Guard     *guard.Handler
 }
 
 // Table lists every function with its trigger.
@@ -25,6 +27,7 @@ func Table(h Handlers) []Function {
 		{Name: "notify", HTTP: &HTTP{Route: notify.Route, Methods: post, Handler: h.Notify}},
 		{Name: "provision", Queue: &Queue{Name: change.QueueChanges, Handle: h.Provision.Handle}},
 		{Name: "renew", Timer: &Timer{Every: renew.Every, Run: h.Renew.Run}},
+		{Name: "guard", HTTP: &HTTP{Route: guard.Route, Methods: []string{http.MethodGet, http.MethodPost}, Keyed: true, Handler: h.Guard}},
 		{Name: "replay", HTTP: &HTTP{Route: replay.Route, Methods: post, Keyed: true, Handler: h.Replay}},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tenantsync/tenantsync/functions"
+	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -134,11 +135,12 @@ func handlers(c *config.Config, o Options, directory *graph.Graph, bus *serviceb
 	return functions.Handlers{
 		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
 		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
-			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Now: time.Now}},
+			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Now: time.Now}},
 		Renew: &renew.Handler{Topology: c.Topology, Users: directory, Store: store, Bus: bus, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
 			Renewer: &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
 				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}},
 		Replay: &replay.Handler{Bus: bus, Log: o.Log},
+		Guard:  &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: time.Now, Log: o.Log},
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	CauseCatchUp      Cause = "catch-up"     // a subscription began, so everybody is looked at once
 	CauseReplay       Cause = "replay"       // a person replayed a dead letter
 	CausePlanned      Cause = "planned"      // an earlier look asked for this one
+	CauseApproved     Cause = "approved"     // a person approved a departure that was held
 )
 
 // Change is one message. It names a user of a route's source; today's truth decides what happens.

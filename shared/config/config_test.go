@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/guard"
 	"github.com/tenantsync/tenantsync/shared/mapping"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/tenant"
@@ -270,7 +271,12 @@ func TestAFileSaysWhatARouteDoesWithPeople(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, rules[name], want)
 		}
 	}
-	if home := c.Rules["home"]; !reflect.DeepEqual(home, provisioning.DefaultRules()) {
+	if want := (guard.Limits{Removals: 5, Percent: 2.5, Window: 7 * 24 * time.Hour}); got.Guard != want {
+		t.Errorf("guard %+v, want %+v", got.Guard, want)
+	}
+	silent := provisioning.DefaultRules()
+	silent.Guard = guard.Limits{}
+	if home := c.Rules["home"]; !reflect.DeepEqual(home, silent) {
 		t.Errorf("a route that says nothing has the rules %+v", home)
 	}
 }

@@ -43,6 +43,7 @@ func (d *document) route(n *yaml.Node, path string) {
 	d.Mapping(n, path, map[string]yamlfile.Field{
 		"name": d.Text(&s.Name), "source": d.Text(&s.Source), "target": d.Text(&s.Target),
 		"scope": d.scope(&rules.Scope), "attributes": d.attributes(rules), "leave": d.leave(&rules.Leave), "overrideBlocks": d.boolean(&rules.OverrideBlocks),
+		"guard": d.guard(&rules.Guard),
 	})
 	d.routes, d.rules = append(d.routes, s), append(d.rules, rules)
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tenantsync/tenantsync/shared/guard"
 	"github.com/tenantsync/tenantsync/shared/mapping"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/yamlfile"
@@ -229,6 +230,27 @@ func span(text string) (time.Duration, bool) {
 	}
 	d, err := time.ParseDuration(text)
 	return d, err == nil && d > 0
+}
+
+// guard reads how many people may leave at once, or off.
+func (d *document) guard(into *guard.Limits) yamlfile.Field {
+	return func(n *yaml.Node, path string) {
+		if n.Kind == yaml.ScalarNode && n.Value == "off" {
+			*into = guard.Limits{}
+			return
+		}
+		d.Mapping(n, path, map[string]yamlfile.Field{
+			"removals": yamlfile.Scalar(&d.Reader, &into.Removals, "a number from 0 on", func(text string) (int, bool) {
+				v, err := strconv.Atoi(text)
+				return v, err == nil && v >= 0
+			}),
+			"percent": yamlfile.Scalar(&d.Reader, &into.Percent, "a number from 0 to 100", func(text string) (float64, bool) {
+				v, err := strconv.ParseFloat(text, 64)
+				return v, err == nil && v >= 0 && v <= 100
+			}),
+			"window": yamlfile.Scalar(&d.Reader, &into.Window, "a time over 0 such as 24h or 7d", span),
+		})
+	}
 }
 
 func (d *document) boolean(into *bool) yamlfile.Field {

@@ -11,6 +11,8 @@ type Entry struct {
 	Action     Action    `json:"action"`
 	Operations []string  `json:"operations,omitempty"` // "invite", "update department,jobTitle", …
 	Reason     string    `json:"reason"`
+	// Held: the action waits for somebody to decide, and nothing was done.
+	Held bool `json:"held,omitempty"`
 	// Drift are attributes that differ and that the rules only report.
 	Drift []string `json:"drift,omitempty"`
 	// Again is when the user is looked at again, if that is planned.

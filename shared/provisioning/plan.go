@@ -101,6 +101,8 @@ type Decision struct {
 	LeftAt  time.Time
 	// Again is when the user has to be looked at again although nothing happens until then; zero: never.
 	Again time.Time
+	// Held: the guard holds it, and nothing is done.
+	Held bool
 	// Drift are attributes that differ and are only reported, in order.
 	Drift []string
 }

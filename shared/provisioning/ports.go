@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/tenantsync/tenantsync/shared/guard"
 )
 
 // ErrNotFound: the directory answered that there is no such object (404). It is never used for a read that failed.
@@ -96,6 +98,8 @@ type Link struct {
 	// LeftAt is since when the source user is leaving, while its external user is disabled and not removed; else zero.
 	LeftAt    time.Time
 	UpdatedAt time.Time
+	// Held: a departure of this user waits for somebody to decide. The guard alone changes it.
+	Held bool
 }
 
 // Lease is the right to work on a link until Until. Holder is the message it is held for, Token one acquisition.
@@ -118,6 +122,15 @@ type Links interface {
 	// Release ends the lease. When the dirty mark was set it clears the mark, extends the lease to until, and returns the extended lease
 	// and true: look again. ErrLeaseLost when it is not ours any more.
 	Release(ctx context.Context, lease Lease, until time.Time) (Lease, bool, error)
+}
+
+// Guard counts departures and holds those that are too many. All calls are safe from several processes.
+type Guard interface {
+	// Admit decides about a departure and counts it if it is admitted. One that was admitted within the window is not counted
+	// again, and one that somebody approved is admitted whatever the limits say, and not counted.
+	Admit(ctx context.Context, d guard.Departure, l guard.Limits) (guard.Verdict, error)
+	// Withdraw forgets a departure that is held: the user does not leave any more.
+	Withdraw(ctx context.Context, key LinkKey) error
 }
 
 // HeldBySame: the lease is held for this very message, until Until.

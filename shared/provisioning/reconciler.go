@@ -31,7 +31,9 @@ type Reconciler struct {
 	Directories Directories
 	Links       Links
 	Journal     Journal
-	Now         func() time.Time
+	// Guard holds departures that are too many; nil: none are.
+	Guard Guard
+	Now   func() time.Time
 	// Rules are those of a route, by its name; nil, or none for a route, means DefaultRules.
 	Rules map[string]*Rules
 	// Lease and SecondLook; zero means the defaults.
@@ -138,7 +140,7 @@ func (r *Reconciler) worker(route tenant.Route, c change.Change, lease Lease, li
 	if err != nil {
 		return nil, fmt.Errorf("open target %s: %w", route.Target.Name, err)
 	}
-	w := &worker{source: source, target: target, links: r.Links, now: r.Now, secondLook: r.SecondLook, rules: r.Rules[route.Name],
+	w := &worker{source: source, target: target, links: r.Links, now: r.Now, secondLook: r.SecondLook, rules: r.Rules[route.Name], guard: r.Guard,
 		route: route, change: c, lease: lease, link: link}
 	if w.secondLook <= 0 {
 		w.secondLook = DefaultSecondLook
@@ -151,7 +153,7 @@ func (r *Reconciler) record(ctx context.Context, w *worker, d Decision, workErr 
 	o := outcome.Of(workErr)
 	e := Entry{
 		At: r.Now(), Route: w.route.Name, User: w.change.User, External: w.link.External,
-		Action: d.Action, Reason: d.Reason, Drift: d.Drift, Again: d.Again, Outcome: o.Kind.String(), Cause: string(w.change.Cause),
+		Action: d.Action, Reason: d.Reason, Held: d.Held, Drift: d.Drift, Again: d.Again, Outcome: o.Kind.String(), Cause: string(w.change.Cause),
 		EventAt: w.change.EventAt, ArrivedAt: w.change.ArrivedAt,
 	}
 	if e.Action == "" {

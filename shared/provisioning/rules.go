@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/guard"
 	"github.com/tenantsync/tenantsync/shared/mapping"
 )
 
@@ -18,6 +19,8 @@ type Rules struct {
 	Leave      LeaveRules
 	// OverrideBlocks: an external user that an administrator of the target disabled is enabled again with its source user.
 	OverrideBlocks bool
+	// Guard limits how many people may leave at once.
+	Guard guard.Limits
 }
 
 // Scope says which users of the source come over. Users that were themselves invited never do, so that chains cannot loop.
@@ -82,6 +85,7 @@ func DefaultRules() *Rules {
 	r := &Rules{
 		Attributes: []AttributeRule{constant(AttrUserType, Member), constant(AttrShowInAddressList, true)},
 		Leave:      LeaveRules{Deleted: Leave{Action: LeaveRemove}, OutOfScope: Leave{Action: LeaveRemove}, Disabled: Leave{Action: LeaveDisable}},
+		Guard:      guard.Default(),
 	}
 	for _, name := range Copied {
 		r.Attributes = append(r.Attributes, AttributeRule{Attribute: attribute(name), Copy: true, Policy: Enforce})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/change"
+	"github.com/tenantsync/tenantsync/shared/guard"
 	"github.com/tenantsync/tenantsync/shared/outcome"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
@@ -23,6 +24,7 @@ type worker struct {
 	now        func() time.Time
 	secondLook time.Duration
 	rules      *Rules // nil: the default
+	guard      Guard  // nil: there is none
 
 	route  tenant.Route
 	change change.Change
@@ -63,7 +65,40 @@ func (w *worker) settle(ctx context.Context, s Situation) (Decision, error) {
 	if err != nil {
 		return d, err
 	}
+	if d, err = w.pass(ctx, s, d); err != nil || d.Held {
+		return d, err
+	}
 	return d, w.apply(ctx, d)
+}
+
+// pass lets the guard decide about a departure.
+func (w *worker) pass(ctx context.Context, s Situation, d Decision) (Decision, error) {
+	leaves := d.Action == ActionRemove || d.Action == ActionDisable
+	switch {
+	case w.guard == nil:
+		return d, nil
+	case !leaves && w.link.Held:
+		if err := w.guard.Withdraw(ctx, w.link.Key); err != nil {
+			return d, fmt.Errorf("forget a departure that was held: %w", err)
+		}
+		w.link.Held = false
+		return d, nil
+	case !leaves || s.rules().Guard.Off():
+		return d, nil
+	}
+	verdict, err := w.guard.Admit(ctx, guard.Departure{
+		Route: w.route.Name, User: w.change.User, Reason: d.Reason, At: w.now(),
+		Forced: d.Action == ActionDisable && s.Source != nil && !s.Source.Enabled(),
+	}, s.rules().Guard)
+	if err != nil {
+		return d, fmt.Errorf("ask the guard: %w", err)
+	}
+	if verdict.Held {
+		d.Held, d.Operations, d.Again = true, nil, time.Time{}
+		d.Reason = fmt.Sprintf("held by the guard, since %v: %s", verdict, d.Reason)
+	}
+	w.link.Held = verdict.Held
+	return d, nil
 }
 
 // look reads both tenants.

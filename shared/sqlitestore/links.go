@@ -152,9 +152,9 @@ type row struct {
 func readRow(ctx context.Context, tx *sql.Tx, key provisioning.LinkKey) (row, error) {
 	r := row{link: provisioning.Link{Key: key}}
 	var left, updated, until int64
-	err := tx.QueryRowContext(ctx, `SELECT state, external, inviting, blocked, left_at, updated_at, lease_token, lease_holder, lease_until, dirty
+	err := tx.QueryRowContext(ctx, `SELECT state, external, inviting, blocked, left_at, updated_at, held_at > 0, lease_token, lease_holder, lease_until, dirty
 		FROM links WHERE route = ? AND user = ?`, key.Route, key.User).
-		Scan(&r.link.State, &r.link.External, &r.link.Inviting, &r.link.Blocked, &left, &updated, &r.token, &r.holder, &until, &r.dirty)
+		Scan(&r.link.State, &r.link.External, &r.link.Inviting, &r.link.Blocked, &left, &updated, &r.link.Held, &r.token, &r.holder, &until, &r.dirty)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, nil
 	}

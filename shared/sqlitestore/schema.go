@@ -51,6 +51,15 @@ CREATE INDEX journal_by_time ON journal (at);
 CREATE INDEX journal_by_user ON journal (user, at);
 `,
 	`ALTER TABLE links ADD COLUMN left_at INTEGER NOT NULL DEFAULT 0; -- since when the source user is leaving`,
+	`
+ALTER TABLE links ADD COLUMN departed_at INTEGER NOT NULL DEFAULT 0; -- when a removal or block was last admitted
+ALTER TABLE links ADD COLUMN held_at INTEGER NOT NULL DEFAULT 0; -- since when one is held; 0: none is
+ALTER TABLE links ADD COLUMN held_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE links ADD COLUMN verdict TEXT NOT NULL DEFAULT ''; -- approved, rejected, forced, or nothing (guard.go)
+CREATE INDEX links_by_departure ON links (route, departed_at) WHERE departed_at > 0;
+CREATE INDEX links_by_state ON links (route, state);
+CREATE INDEX links_held ON links (route, held_at) WHERE held_at > 0;
+`,
 }
 
 // walTries bounds the wait for the switch to WAL: of two processes that open a new file at once, SQLite may turn one

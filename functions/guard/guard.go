@@ -1,0 +1,153 @@
+// Package guard shows the departures that the guard holds, and lets an administrator decide about them.
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/change"
+	"github.com/tenantsync/tenantsync/shared/guard"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+)
+
+// Route is its address below /api/.
+const Route = "guard"
+
+const maxBody = 1 << 20
+
+// Store keeps the departures that are held.
+type Store interface {
+	// Held lists those of a route, the oldest first; "" is all routes.
+	Held(ctx context.Context, route string) ([]guard.Held, error)
+	// Decide approves or rejects those of users, or of all, and returns whose they are.
+	Decide(ctx context.Context, route string, users []string, approve bool) ([]string, error)
+}
+
+// Bus takes the changes that carry out what was approved.
+type Bus interface {
+	Send(ctx context.Context, queue string, changes []change.Change) error
+}
+
+// Handler answers GET, with ?route= or without, with {"held": [guard.Held…]}, and POST of
+//
+//	{"route": "fabrikam-us→contoso", "users": ["<object id>"], "decision": "approve"}
+//
+// with {"decided": ["<object id>"…]}. The decision is approve or reject; "all": true in place of users means all of the route, and approving
+// all leaves out those that were rejected. What is approved is decided anew at once: it happens if the rules still ask for it. 502 says that the bus failed: the decision stands, and the
+// same request can be made again.
+type Handler struct {
+	Topology *tenant.Topology
+	Store    Store
+	Bus      Bus
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+type decision struct {
+	Route    string   `json:"route"`
+	Users    []string `json:"users"`
+	All      bool     `json:"all"`
+	Decision string   `json:"decision"`
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet:
+		h.list(w, r)
+	case http.MethodPost:
+		h.decide(w, r)
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		answer(w, http.StatusMethodNotAllowed, failure("use GET or POST"))
+	}
+}
+
+func (h *Handler) list(w http.ResponseWriter, r *http.Request) {
+	held, err := h.Store.Held(r.Context(), r.URL.Query().Get("route"))
+	if err != nil {
+		h.Log.ErrorContext(r.Context(), "guard: the list cannot be read", "error", err)
+		answer(w, http.StatusInternalServerError, failure("the list cannot be read; the log says why"))
+		return
+	}
+	if held == nil {
+		held = []guard.Held{}
+	}
+	answer(w, http.StatusOK, map[string]any{"held": held})
+}
+
+func (h *Handler) decide(w http.ResponseWriter, r *http.Request) {
+	d, err := h.read(w, r)
+	if err != nil {
+		answer(w, http.StatusBadRequest, failure(err.Error()))
+		return
+	}
+	approve := d.Decision == "approve"
+	decided, err := h.Store.Decide(r.Context(), d.Route, d.Users, approve)
+	log := h.Log.With("route", d.Route, "decision", d.Decision, "users", len(decided))
+	if err != nil {
+		log.ErrorContext(r.Context(), "guard: the decision cannot be stored", "error", err)
+		answer(w, http.StatusInternalServerError, failure("the decision cannot be stored; the log says why"))
+		return
+	}
+	if approve && len(decided) > 0 {
+		if err := h.Bus.Send(r.Context(), change.QueueChanges, h.changes(d.Route, decided)); err != nil {
+			log.ErrorContext(r.Context(), "guard: the bus failed", "error", err)
+			answer(w, http.StatusBadGateway, failure("the bus failed; the decision stands, make the same request again"))
+			return
+		}
+	}
+	log.InfoContext(r.Context(), "guard")
+	if decided == nil {
+		decided = []string{}
+	}
+	answer(w, http.StatusOK, map[string]any{"decided": decided})
+}
+
+// changes are looks at the users whose departure was approved.
+func (h *Handler) changes(route string, users []string) []change.Change {
+	now := h.Now()
+	changes := make([]change.Change, len(users))
+	for i, user := range users {
+		changes[i] = change.Change{
+			Route: route, User: user, Cause: change.CauseApproved, Key: change.Key("guard", route, user, now.Format(time.RFC3339Nano)), ArrivedAt: now,
+		}
+	}
+	return changes
+}
+
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (d decision, err error) {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(&d)
+	if err == nil {
+		if _, after := dec.Token(); !errors.Is(after, io.EOF) {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err != nil {
+		return d, fmt.Errorf("the body is no decision: %w; known fields are route, users, all and decision", err)
+	}
+	switch _, known := h.Topology.Route(d.Route); {
+	case !known:
+		return d, fmt.Errorf("there is no route %q in the configuration", d.Route)
+	case d.Decision != "approve" && d.Decision != "reject":
+		return d, fmt.Errorf("the decision is %q; write approve or reject", d.Decision)
+	case d.All == (len(d.Users) > 0):
+		return d, errors.New("name users, or write \"all\": true")
+	}
+	return d, nil
+}
+
+func failure(text string) map[string]string { return map[string]string{"error": text} }
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

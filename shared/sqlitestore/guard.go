@@ -1,0 +1,147 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/tenantsync/tenantsync/shared/guard"
+	"github.com/tenantsync/tenantsync/shared/provisioning"
+)
+
+var _ provisioning.Guard = (*Store)(nil)
+
+// What is written about a link's departure, besides nothing.
+const (
+	approved = "approved" // by a person: it does not count against the limits
+	rejected = "rejected" // by a person
+	forced   = "forced"   // it was a block; a removal after it is another departure
+)
+
+// Admit is provisioning.Guard. Counting and deciding are one transaction, so that many at once cannot be too many. The link must be there.
+func (s *Store) Admit(ctx context.Context, d guard.Departure, l guard.Limits) (v guard.Verdict, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		v, err = admit(ctx, tx, d, l)
+		return err
+	})
+	if err != nil {
+		return guard.Verdict{}, fmt.Errorf("admit a departure: %w", err)
+	}
+	return v, nil
+}
+
+func admit(ctx context.Context, tx *sql.Tx, d guard.Departure, l guard.Limits) (v guard.Verdict, err error) {
+	var departed int64
+	var held bool
+	var verdict string
+	err = tx.QueryRowContext(ctx, "SELECT departed_at, held_at > 0, verdict FROM links WHERE route = ? AND user = ?", d.Route, d.User).Scan(&departed, &held, &verdict)
+	if errors.Is(err, sql.ErrNoRows) {
+		return v, errors.New("there is no such link")
+	}
+	if err != nil {
+		return v, err
+	}
+	since := nanos(d.At.Add(-l.Window))
+	again := departed > since && (verdict != forced || d.Forced) // it was admitted already, and may not have happened yet
+	let := verdict == approved && (held || again)
+	var active int
+	err = tx.QueryRowContext(ctx, `SELECT
+		(SELECT count(*) FROM links WHERE route = ?1 AND user <> ?3 AND state = 'active' AND departed_at <= ?2),
+		(SELECT count(*) FROM links WHERE route = ?1 AND user <> ?3 AND departed_at > ?2 AND verdict <> 'approved')`, d.Route, since, d.User).Scan(&active, &v.Departed)
+	if err != nil {
+		return v, err
+	}
+	v.Allowed = l.Allowed(active + v.Departed + 1)
+	switch {
+	case let:
+		verdict = approved
+	case d.Forced:
+		verdict = forced
+	case again || v.Departed < v.Allowed:
+		verdict = ""
+	default:
+		v.Held = true
+		_, err = tx.ExecContext(ctx, "UPDATE links SET held_at = iif(held_at = 0, ?, held_at), held_reason = ?, verdict = iif(held_at = 0, '', verdict) WHERE route = ? AND user = ?",
+			nanos(d.At), d.Reason, d.Route, d.User)
+		return v, err
+	}
+	if !let {
+		v.Departed++
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE links SET departed_at = ?, held_at = 0, held_reason = '', verdict = ? WHERE route = ? AND user = ?",
+		max(departed, nanos(d.At)), verdict, d.Route, d.User)
+	return v, err
+}
+
+// Withdraw is provisioning.Guard.
+func (s *Store) Withdraw(ctx context.Context, key provisioning.LinkKey) error {
+	_, err := s.write.ExecContext(ctx, "UPDATE links SET held_at = 0, held_reason = '', verdict = '' WHERE route = ? AND user = ? AND held_at > 0", key.Route, key.User)
+	if err != nil {
+		return fmt.Errorf("withdraw a departure: %w", err)
+	}
+	return nil
+}
+
+// Held lists the departures that are held on a route, the oldest first; "" is all routes.
+func (s *Store) Held(ctx context.Context, route string) (list []guard.Held, err error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT route, user, external, held_reason, held_at, verdict = 'rejected' FROM links
+		WHERE held_at > 0 AND (?1 = '' OR route = ?1) ORDER BY held_at, user`, route)
+	if err != nil {
+		return nil, fmt.Errorf("list departures that are held: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h guard.Held
+		var since int64
+		if err := rows.Scan(&h.Route, &h.User, &h.External, &h.Reason, &since, &h.Rejected); err != nil {
+			return nil, fmt.Errorf("list departures that are held: %w", err)
+		}
+		h.Since = fromNanos(since)
+		list = append(list, h)
+	}
+	return list, rows.Err()
+}
+
+// Decide approves or rejects departures that are held, and returns the users they are of. No users at all are all of the route, but
+// approving all leaves out those that were rejected one by one.
+func (s *Store) Decide(ctx context.Context, route string, users []string, approve bool) (decided []string, err error) {
+	verdict, where := rejected, ""
+	if approve {
+		verdict, where = approved, " AND verdict <> 'rejected'"
+	}
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if len(users) == 0 {
+			decided, err = decide(ctx, tx, "UPDATE links SET verdict = ? WHERE route = ? AND held_at > 0"+where+" RETURNING user", verdict, route)
+			return err
+		}
+		for _, user := range users {
+			some, err := decide(ctx, tx, "UPDATE links SET verdict = ? WHERE route = ? AND held_at > 0 AND user = ? RETURNING user", verdict, route, user)
+			if err != nil {
+				return err
+			}
+			decided = append(decided, some...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("decide about departures: %w", err)
+	}
+	return decided, nil
+}
+
+func decide(ctx context.Context, tx *sql.Tx, update string, args ...any) (users []string, err error) {
+	rows, err := tx.QueryContext(ctx, update, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var user string
+		if err := rows.Scan(&user); err != nil {
+			return nil, err
+		}
+		users = append(users, user)
+	}
+	return users, rows.Err()
+}
