@@ -34,13 +34,9 @@ type Bus interface {
 	Send(ctx context.Context, queue string, changes []change.Change) error
 }
 
-// Handler answers GET, with ?route= or without, with {"held": [guard.Held…]}, and POST of
-//
-//	{"route": "fabrikam-us→contoso", "users": ["<object id>"], "decision": "approve"}
-//
-// with {"decided": ["<object id>"…]}. The decision is approve or reject; "all": true in place of users means all of the route, and approving
-// all leaves out those that were rejected. What is approved is decided anew at once: it happens if the rules still ask for it. 502 says that the bus failed: the decision stands, and the
-// same request can be made again.
+// Handler answers GET, with ?route= or without, with {"held": [guard.Held…]}, and POST of a Decision with {"decided": ["<object id>"…]}: those
+// of the users who were held. What is approved is looked at anew at once: it happens if the rules still ask for it. 502 says that the bus
+// failed: the decision stands, and the same request can be made again.
 type Handler struct {
 	Topology *tenant.Topology
 	Store    Store
@@ -49,11 +45,13 @@ type Handler struct {
 	Log      *slog.Logger
 }
 
-type decision struct {
-	Route    string   `json:"route"`
-	Users    []string `json:"users"`
-	All      bool     `json:"all"`
-	Decision string   `json:"decision"`
+// Decision is what an administrator says about departures that are held.
+type Decision struct {
+	Route string   `json:"route"`
+	Users []string `json:"users,omitempty"` // object ids in the source
+	// All, in place of Users, is all of the route; approving all leaves out those that were rejected.
+	All      bool   `json:"all,omitempty"`
+	Decision string `json:"decision"` // approve or reject
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -121,7 +119,7 @@ func (h *Handler) changes(route string, users []string) []change.Change {
 	return changes
 }
 
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) (d decision, err error) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (d Decision, err error) {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	err = dec.Decode(&d)

@@ -41,6 +41,11 @@ func TestWrongUseIsSaidInOneLineAndExits2(t *testing.T) {
 		{"a flag without its value", []string{"sim", "--dir"}, "flag needs an argument: --dir"},
 		{"a flag that is not a number or word it can be", []string{"demo", "--json=maybe"}, `invalid argument "maybe" for "--json" flag`},
 		{"a word too many", []string{"demo", "now"}, `unknown command "now" for "tenantsync demo"`},
+		{"a decision without a route", []string{"guard", "approve"}, "write tenantsync guard approve ROUTE"},
+		{"a decision about nobody", []string{"guard", "approve", "a→b"}, "name users, or give --all"},
+		{"a decision about all and one", []string{"guard", "reject", "a→b", "u1", "--all"}, "name users, or give --all"},
+		{"an administrator without a key", []string{"guard", "list"}, "set TENANTSYNC_ADMIN_KEY"},
+		{"an administrator of no address", []string{"guard", "list", "--url", "sync"}, "write an address such as"},
 		{"sim without a folder", []string{"sim"}, "give --dir DIR"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,7 +66,7 @@ func TestHelpListsTheCommands(t *testing.T) {
 		if code != exitOK || stderr != "" {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
 		}
-		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve "} {
+		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  guard "} {
 			if !strings.Contains(stdout, command) {
 				t.Errorf("%v: the help does not list%q:\n%s", args, command, stdout)
 			}

@@ -48,6 +48,12 @@ func TestConformance(t *testing.T) {
 			return open(t, path), open(t, path)
 		})
 	})
+	t.Run("guard", func(t *testing.T) {
+		storetest.TestGuard(t, func(t *testing.T) (a, b storetest.Guard) {
+			path := file(t)
+			return open(t, path), open(t, path)
+		})
+	})
 	t.Run("subscriptions", func(t *testing.T) {
 		storetest.TestSubscriptions(t, func(t *testing.T) subscription.Store { return open(t, file(t)) })
 	})

@@ -27,10 +27,13 @@ const (
 	Save     Call = "save"
 	Release  Call = "release"
 	Append   Call = "append"
+	Admit    Call = "admit"
+	Withdraw Call = "withdraw"
 )
 
 var writes = map[Call]bool{
 	Invite: true, Update: true, Remove: true, Restore: true, Acquire: true, Save: true, Release: true, Append: true,
+	Admit: true, Withdraw: true,
 }
 
 // ErrCrashed is what every call answers once the process is dead. What it did before stays done.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/guard"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
@@ -23,7 +24,7 @@ var Route = tenant.Route{
 	Target: tenant.Tenant{Name: "contoso", ID: "22222222-2222-4222-8222-222222222222"},
 }
 
-// World implements provisioning.Directories, provisioning.Links and provisioning.Journal.
+// World implements provisioning.Directories, provisioning.Links, provisioning.Guard and provisioning.Journal.
 type World struct {
 	mu      sync.Mutex
 	now     time.Time
@@ -31,12 +32,14 @@ type World struct {
 	people  map[string]*person
 	objects map[string]provisioning.External
 	// index is what searches see while they lag behind; nil when they do not. blind: so do reads by id.
-	index     map[string]provisioning.External
-	blind     bool
-	duplicate bool
-	links     map[provisioning.LinkKey]*row
-	journal   []provisioning.Entry
-	faults    faults
+	index      map[string]provisioning.External
+	blind      bool
+	duplicate  bool
+	links      map[provisioning.LinkKey]*row
+	journal    []provisioning.Entry
+	holding    bool
+	departures []guard.Departure
+	faults     faults
 }
 
 type person struct {
