@@ -33,7 +33,9 @@ func (e exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	e.logger.DebugContext(r.Context(), "graph request", "tenant", e.tenant, "method", r.Method, "path", r.URL.Path,
 		"status", answer.StatusCode, "requestID", answer.Header.Get("request-id"), "took", e.now().Sub(begin))
 	if answer.StatusCode >= http.StatusBadRequest {
-		return answer, plainError(answer)
+		if err := plainError(answer); err != nil {
+			return nil, err
+		}
 	}
 	return answer, nil
 }
@@ -51,11 +53,11 @@ type errorBody struct {
 
 // plainError replaces the body of an error answer. A body that is not Graph's gets an empty code.
 func plainError(answer *http.Response) error {
+	defer answer.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
 	if err != nil {
 		return fmt.Errorf("read the error answer: %w", err)
 	}
-	answer.Body.Close()
 	var body errorBody
 	if err := json.Unmarshal(raw, &body); err != nil {
 		body = errorBody{}

@@ -26,6 +26,7 @@ import (
 // simulated is a source and a target tenant, and our connection to them.
 type simulated struct {
 	*entrasim.Server
+	client         *http.Client
 	graph          *graph.Graph
 	source, target string // tenant ids
 }
@@ -36,6 +37,12 @@ func simulate(t *testing.T, o entrasim.Options) *simulated {
 	o.Tenants = []entrasim.Tenant{{Name: "fabrikam", Roles: roles}, {Name: "contoso"}, {Name: "closed", NoConsent: true}}
 	o.App.ExtensionProperties = []string{"tenantsyncSource"}
 	o.PageSize = 2
+	return start(t, o, graph.Reads{})
+}
+
+// start plays tenants and connects to them. The first is the source; the second is the target, or the first if it is alone.
+func start(t *testing.T, o entrasim.Options, reads graph.Reads) *simulated {
+	t.Helper()
 	server, err := entrasim.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -43,16 +50,26 @@ func simulate(t *testing.T, o entrasim.Options) *simulated {
 	if err := server.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { server.Close() })
-	app := server.App()
+	s, tenants := &simulated{Server: server, client: server.Client()}, server.Tenants()
+	t.Cleanup(func() {
+		s.client.CloseIdleConnections() // which the server would wait for
+		server.Close()
+	})
+	s.source, s.target = tenants[0].ID, tenants[min(1, len(tenants)-1)].ID
+	s.graph = s.connect(t, reads)
+	return s
+}
+
+func (s *simulated) connect(t *testing.T, reads graph.Reads) *graph.Graph {
+	t.Helper()
 	g, err := graph.New(graph.Options{
-		AuthorityHost: server.URL(), Endpoint: server.URL(), ClientID: app.ID,
-		Credential: graph.Credential{ClientSecret: app.Secret}, Transport: server.Client().Transport,
+		AuthorityHost: s.URL(), Endpoint: s.URL(), ClientID: s.App().ID, Reads: reads,
+		Credential: graph.Credential{ClientSecret: s.App().Secret}, Transport: s.client.Transport,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &simulated{server, g, server.Tenants()[0].ID, server.Tenants()[1].ID}
+	return g
 }
 
 func (s *simulated) targetTenant(t *testing.T) provisioning.Target {
@@ -86,7 +103,7 @@ func (s *simulated) request(t *testing.T, method, path string, body any) (answer
 	t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {s.App().ID}, "client_secret": {s.App().Secret},
 		"scope": {"https://graph.microsoft.com/.default"}}
-	token, err := s.Client().PostForm(s.URL()+"/"+s.source+"/oauth2/v2.0/token", form)
+	token, err := s.client.PostForm(s.URL()+"/"+s.source+"/oauth2/v2.0/token", form)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +118,7 @@ func (s *simulated) request(t *testing.T, method, path string, body any) (answer
 	q, _ := http.NewRequestWithContext(t.Context(), method, s.URL()+"/v1.0"+path, bytes.NewReader(raw))
 	q.Header.Set("Authorization", "Bearer "+granted.Token)
 	q.Header.Set("Content-Type", "application/json")
-	r, err := s.Client().Do(q)
+	r, err := s.client.Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,14 +318,7 @@ func TestWhatRulesReadAndWriteOverTheSimulator(t *testing.T) {
 		Manager:  []string{"displayName", "department"},
 		External: []string{"department", "extensionAttribute3", "extensionAttribute4", name},
 	}
-	app := s.App()
-	g, err := graph.New(graph.Options{
-		AuthorityHost: s.URL(), Endpoint: s.URL(), ClientID: app.ID, Reads: reads,
-		Credential: graph.Credential{ClientSecret: app.Secret}, Transport: s.Client().Transport,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := s.connect(t, reads)
 	boss := s.hire(t, "luz", map[string]any{"department": "Board"})
 	id := s.hire(t, "ana", map[string]any{name: "4711"})
 	s.request(t, http.MethodPatch, "/users/"+id, map[string]any{"onPremisesExtensionAttributes": map[string]any{"extensionAttribute3": "blue"}})
@@ -368,23 +378,17 @@ func TestWhatRulesReadAndWriteOverTheSimulator(t *testing.T) {
 func TestGroupsOverTheSimulator(t *testing.T) {
 	s := simulate(t, entrasim.Options{})
 	ana, luz := s.hire(t, "ana", nil), s.hire(t, "luz", nil)
-	group := func(name string) string {
-		return s.request(t, http.MethodPost, "/groups", map[string]any{"displayName": name, "mailNickname": name, "mailEnabled": false, "securityEnabled": true})["id"].(string)
-	}
-	add := func(group, member string) {
-		s.request(t, http.MethodPost, "/groups/"+group+"/members/$ref", map[string]any{"@odata.id": s.URL() + "/v1.0/directoryObjects/" + member})
-	}
-	outer, inner, other := group("outer"), group("inner"), group("other")
-	add(outer, inner)
-	add(inner, ana)
-	add(other, luz)
+	outer, inner, other := s.group(t, "outer"), s.group(t, "inner"), s.group(t, "other")
+	s.join(t, outer, inner)
+	s.join(t, inner, ana)
+	s.join(t, other, luz)
 	source, err := s.graph.Source(s.source)
 	if err != nil {
 		t.Fatal(err)
 	}
 	asked := []string{outer, other}
 	for range 25 { // more than one request can ask for
-		asked = append(asked, group("more"))
+		asked = append(asked, s.group(t, "more"))
 	}
 	if in, err := source.Groups(t.Context(), ana, asked); err != nil || !slices.Equal(in, []string{outer}) {
 		t.Errorf("she is in %v, %v; want the outer group, through the inner one", in, err)

@@ -19,11 +19,9 @@ type source struct{ *tenant }
 // User reads one user by object id.
 func (s source) User(ctx context.Context, id string) (provisioning.User, error) {
 	reads := s.graph.reads
-	query := users.UserItemRequestBuilderGetQueryParameters{Select: selection(identity, reads.Source)}
-	if len(reads.Manager) > 0 {
-		query.Expand = []string{manager + "($select=" + strings.Join(selection([]string{"id"}, reads.Manager), ",") + ")"}
-	}
-	m, err := s.user(ctx, id, query)
+	m, err := s.user(ctx, id, users.UserItemRequestBuilderGetQueryParameters{
+		Select: selection(identity, reads.Source), Expand: reads.expansion(reads.Manager),
+	})
 	if err != nil {
 		return provisioning.User{}, err
 	}
@@ -114,7 +112,7 @@ func (g *Graph) UserIDs(ctx context.Context, tenantID string, each func(ids []st
 	first := &users.UsersRequestBuilderGetRequestConfiguration{QueryParameters: &users.UsersRequestBuilderGetQueryParameters{
 		Select: identity, Top: ptr[int32](pageSize),
 	}}
-	return t.pages(ctx, request{verb: "list users"}, livePage(first), func(found []models.Userable) error {
+	return pages(ctx, t, request{verb: "list users"}, livePage(first), func(found []models.Userable) error {
 		var ids []string
 		for _, m := range found {
 			// An empty user type is a member: objects older than the property.
@@ -129,10 +127,12 @@ func (g *Graph) UserIDs(ctx context.Context, tenantID string, each func(ids []st
 	})
 }
 
-// page reads the page of users behind link; an empty link is the first page.
-type page func(ctx context.Context, c *sdk, link string) (models.UserCollectionResponseable, error)
+// page reads the page of a collection behind link; an empty link is the first page.
+type page[C any] func(ctx context.Context, c *sdk, link string) (C, error)
 
-func livePage(first *users.UsersRequestBuilderGetRequestConfiguration) page {
+type userPage = page[models.UserCollectionResponseable]
+
+func livePage(first *users.UsersRequestBuilderGetRequestConfiguration) userPage {
 	return func(ctx context.Context, c *sdk, link string) (models.UserCollectionResponseable, error) {
 		if link != "" {
 			return c.Users().WithUrl(link).Get(ctx, nil)
@@ -141,10 +141,16 @@ func livePage(first *users.UsersRequestBuilderGetRequestConfiguration) page {
 	}
 }
 
-// pages runs through a collection of users.
-func (t *tenant) pages(ctx context.Context, r request, get page, each func([]models.Userable) error) error {
+// collection is one page of what is listed, as the SDK has it.
+type collection[T any] interface {
+	GetValue() []T
+	GetOdataNextLink() *string
+}
+
+// pages runs through a collection.
+func pages[T any, C collection[T]](ctx context.Context, t *tenant, r request, get page[C], each func([]T) error) error {
 	for link := ""; ; {
-		answer, err := ask(ctx, t, r, func(ctx context.Context, c *sdk) (models.UserCollectionResponseable, error) {
+		answer, err := ask(ctx, t, r, func(ctx context.Context, c *sdk) (C, error) {
 			return get(ctx, c, link)
 		})
 		if err != nil {

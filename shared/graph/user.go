@@ -13,7 +13,11 @@ import (
 )
 
 // Reads are the attributes that are asked for, by their names in Graph: of source users, of their managers, and of external users.
-type Reads struct{ Source, Manager, External []string }
+type Reads struct {
+	Source, Manager, External []string
+	// ManagerLink: who the manager is, by object id, is read of source users and of external users.
+	ManagerLink bool
+}
 
 // What is read beside the attributes. Graph returns an extension property only when it is selected.
 var identity = []string{"id", "userPrincipalName", provisioning.AttrUserType, "creationType"}
@@ -44,6 +48,22 @@ func selection(attributes ...[]string) []string {
 
 const manager = "manager"
 
+// expansion is what $expand names so that the manager comes with a user: the id, and attributes.
+func (r Reads) expansion(attributes []string) []string {
+	if !r.ManagerLink && len(attributes) == 0 {
+		return nil
+	}
+	return []string{manager + "($select=" + strings.Join(selection([]string{"id"}, attributes), ",") + ")"}
+}
+
+// managerOf is the id of the manager who came with a user. A contact can be one, too, who is no user and counts as nobody.
+func managerOf(m models.Userable) string {
+	if boss, is := m.GetManager().(models.Userable); is {
+		return strings.ToLower(deref(boss.GetId()))
+	}
+	return ""
+}
+
 // collections cannot be cleared with null: an empty list clears them.
 var collections = []string{"businessPhones", "otherMails"}
 
@@ -64,12 +84,16 @@ func (g *Graph) userOf(m models.Userable) provisioning.User {
 	if boss, is := m.GetManager().(models.Userable); is && len(g.reads.Manager) > 0 {
 		u.Attributes[manager] = mapping.Values(attributes(boss, g.reads.Manager))
 	}
+	if g.reads.ManagerLink {
+		u.Manager = managerOf(m)
+	}
 	return u
 }
 
 func (g *Graph) externalOf(m models.Userable, deleted bool) provisioning.External {
 	key, _ := plain(m.GetAdditionalData()[g.keyProperty]).(string)
 	return provisioning.External{
+		Manager:    managerOf(m), // nobody's, unless it was expanded
 		ID:         deref(m.GetId()),
 		UserType:   deref(m.GetUserType()),
 		Invited:    invited(m),

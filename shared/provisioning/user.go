@@ -53,6 +53,8 @@ type User struct {
 	Attributes Attributes
 	// Groups are those of the scope's groups that the user is in, directly or through other groups.
 	Groups []string
+	// Manager is the object id of the manager in the source, "" for none; only when it was asked for.
+	Manager string
 }
 
 // Enabled reports whether the user may sign in. Graph leaves the value out only when it was not asked for.
@@ -77,6 +79,8 @@ type External struct {
 	// SourceKey is the link key it carries; empty when it carries none.
 	SourceKey  string
 	Attributes Attributes
+	// Manager is the object id of the manager in the target, "" for none; only when it was asked for.
+	Manager string
 }
 
 // Enabled reports whether the external user may sign in.
