@@ -185,7 +185,7 @@ func TestWhatBecomesOfAMessage(t *testing.T) {
 				return
 			}
 			got, want := b.bus.waiting[0], c
-			want.Attempt, want.Hop, want.Key = tt.attempt, got.Hop, got.Key
+			want.Attempt, want.Hop, want.Key, want.TraceID = tt.attempt, got.Hop, got.Key, c.Trace()
 			if got != (copied{change.QueueChanges, now.Add(tt.wait), want}) {
 				t.Errorf("the copy is %+v\nwant %+v after %s", got, want, tt.wait)
 			}

@@ -74,11 +74,14 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 	return &App{Functions: functions.Table(handlers(c, o, directory, bus, store)), Bus: bus, Store: store}, nil
 }
 
+// storeFile holds links, leases and the journal, in the data folder.
+const storeFile = "tenantsync.db"
+
 func openStore(ctx context.Context, folder string) (*sqlitestore.Store, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	return sqlitestore.Open(ctx, filepath.Join(folder, "tenantsync.db"))
+	return sqlitestore.Open(ctx, filepath.Join(folder, storeFile))
 }
 
 // complete refuses what a host must have settled before.
@@ -117,6 +120,7 @@ func openGraph(c *config.Config, o Options) (*graph.Graph, error) {
 func reads(rules map[string]*provisioning.Rules) (all graph.Reads) {
 	for _, r := range rules {
 		source, manager, external := r.Reads()
+		all.ManagerLink = all.ManagerLink || r.Manager != ""
 		all.Source, all.Manager, all.External = append(all.Source, source...), append(all.Manager, manager...), append(all.External, external...)
 	}
 	return all
@@ -135,7 +139,7 @@ func handlers(c *config.Config, o Options, directory *graph.Graph, bus *serviceb
 	return functions.Handlers{
 		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
 		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
-			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Now: time.Now}},
+			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Now: time.Now}},
 		Renew: &renew.Handler{Topology: c.Topology, Users: directory, Store: store, Bus: bus, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
 			Renewer: &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
 				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}},

@@ -29,6 +29,7 @@ const (
 	CauseReplay       Cause = "replay"       // a person replayed a dead letter
 	CausePlanned      Cause = "planned"      // an earlier look asked for this one
 	CauseApproved     Cause = "approved"     // a person approved a departure that was held
+	CauseManager      Cause = "manager"      // the user's manager came over
 )
 
 // Change is one message. It names a user of a route's source; today's truth decides what happens.
@@ -50,6 +51,16 @@ type Change struct {
 	Hop int `json:"hop,omitempty"`
 	// Replays counts how often it came back from the dead-letter queue.
 	Replays int `json:"replays,omitempty"`
+	// TraceID is what Trace returns, in copies and in what another change led to.
+	TraceID string `json:"trace,omitempty"`
+}
+
+// Trace is the same, 32 hexadecimal digits, for all that follows from one event: copies, replays, and the looks at other users.
+func (c Change) Trace() string {
+	if c.TraceID != "" {
+		return c.TraceID
+	}
+	return c.Key
 }
 
 // Key makes a Change.Key out of the parts that identify an event.
@@ -93,6 +104,7 @@ func (c Change) Retry(delivery int) Change {
 // copied gives a copy a message id of its own. A message that comes again, because its completion failed, makes another
 // copy than before: duplicate detection would drop the same one, although the first may be used up long since.
 func (c Change) copied(delivery int) Change {
+	c.TraceID = c.Trace()
 	c.Hop++
 	c.Key = Key(c.Key, strconv.Itoa(delivery))
 	return c

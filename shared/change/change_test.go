@@ -228,6 +228,16 @@ func TestCopiesCountFailuresInARow(t *testing.T) {
 	}
 }
 
+func TestTheTraceIsTheSameForAllThatFollows(t *testing.T) {
+	c := change.Change{Route: "a→b", User: "u", Key: change.Key("event")}
+	all := []change.Change{c, c.Retry(1), c.Later(2).Retry(1), c.Replayed(time.Now()), c.Planned(1, time.Now()).Later(1)}
+	for i, follows := range all {
+		if follows.Trace() != c.Key {
+			t.Errorf("change %d has the trace %s, want %s", i, follows.Trace(), c.Key)
+		}
+	}
+}
+
 func TestReplayedStartsAgain(t *testing.T) {
 	later := arrived.Add(24 * time.Hour)
 	c := valid(func(c *change.Change) { c.Deleted, c.EventAt, c.Attempt, c.Hop, c.Replays = true, arrived, 10, 12, 1 })

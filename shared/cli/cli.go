@@ -53,7 +53,7 @@ Microsoft Graph change notifications, through Service Bus.`,
 	root.SetErr(p.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(p.demoCommand(), p.simCommand(), p.brokerCommand(), p.serveCommand(), p.guardCommand())
+	root.AddCommand(p.demoCommand(), p.simCommand(), p.brokerCommand(), p.serveCommand(), p.planCommand(), p.guardCommand())
 	return p.exit(root.ExecuteContext(ctx))
 }
 
@@ -88,6 +88,12 @@ func (p Program) exit(err error) int {
 // logger writes JSON lines to standard output: the Functions host takes standard error for failures.
 func (p Program) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.Stdout, nil))
+}
+
+// watched reports whether a person sees standard error.
+func (p Program) watched() bool {
+	file, ok := p.Stderr.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // colored reports whether standard output is a terminal that wants colours, and live whether a person watches at all.

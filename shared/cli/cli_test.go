@@ -66,7 +66,7 @@ func TestHelpListsTheCommands(t *testing.T) {
 		if code != exitOK || stderr != "" {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
 		}
-		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  guard "} {
+		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  plan ", "\n  guard "} {
 			if !strings.Contains(stdout, command) {
 				t.Errorf("%v: the help does not list%q:\n%s", args, command, stdout)
 			}

@@ -20,7 +20,7 @@ import (
 
 const (
 	remotePatience = 30 * time.Second
-	maxAnswer     = 64 << 20
+	maxAnswer      = 64 << 20
 )
 
 // remote calls the functions for administrators of a running tenantsync, wherever it runs.

@@ -274,6 +274,25 @@ func TestAFileSaysWhatARouteDoesWithPeople(t *testing.T) {
 	if want := (guard.Limits{Removals: 5, Percent: 2.5, Window: 7 * 24 * time.Hour}); got.Guard != want {
 		t.Errorf("guard %+v, want %+v", got.Guard, want)
 	}
+	if !got.JournalValues {
+		t.Error("the journal holds no values")
+	}
+	if got.Manager != provisioning.Once {
+		t.Errorf("the manager is written %q", got.Manager)
+	}
+	var access []string
+	for _, rule := range got.Access {
+		access = append(access, fmt.Sprint(rule.Grant, " when ", rule.When))
+	}
+	const id = "00000000-0000-0000-0000-00000000000"
+	if want := []string{
+		"group " + id + "c when <nil>",
+		"group " + id + `d when user.department == "Sales"`,
+		"app " + id + "e role " + provisioning.DefaultRole + " when <nil>",
+		"app " + id + "e role " + id + `f when user.manager.city == "Oslo"`,
+	}; !slices.Equal(access, want) {
+		t.Errorf("access\n got %q\nwant %q", access, want)
+	}
 	silent := provisioning.DefaultRules()
 	silent.Guard = guard.Limits{}
 	if home := c.Rules["home"]; !reflect.DeepEqual(home, silent) {

@@ -43,7 +43,8 @@ func (d *document) route(n *yaml.Node, path string) {
 	d.Mapping(n, path, map[string]yamlfile.Field{
 		"name": d.Text(&s.Name), "source": d.Text(&s.Source), "target": d.Text(&s.Target),
 		"scope": d.scope(&rules.Scope), "attributes": d.attributes(rules), "leave": d.leave(&rules.Leave), "overrideBlocks": d.boolean(&rules.OverrideBlocks),
-		"guard": d.guard(&rules.Guard),
+		"guard": d.guard(&rules.Guard), "access": d.access(&rules.Access),
+		"journal": d.journal(&rules.JournalValues),
 	})
 	d.routes, d.rules = append(d.routes, s), append(d.rules, rules)
 }

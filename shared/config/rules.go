@@ -109,6 +109,9 @@ func (d *document) attributes(rules *provisioning.Rules) yamlfile.Field {
 func (d *document) attribute(rules *provisioning.Rules, name string, n *yaml.Node, path string) {
 	a, known := mapping.AttributeOf(name)
 	switch {
+	case name == "manager":
+		d.manager(&rules.Manager, n, path)
+		return
 	case name == provisioning.AttrAccountEnabled:
 		d.Wrong(n, path, "whether an external user may sign in follows from leave.disabled and overrideBlocks")
 		return
@@ -250,6 +253,13 @@ func (d *document) guard(into *guard.Limits) yamlfile.Field {
 			}),
 			"window": yamlfile.Scalar(&d.Reader, &into.Window, "a time over 0 such as 24h or 7d", span),
 		})
+	}
+}
+
+// journal reads what the journal holds.
+func (d *document) journal(values *bool) yamlfile.Field {
+	return func(n *yaml.Node, path string) {
+		d.Mapping(n, path, map[string]yamlfile.Field{"values": d.boolean(values)})
 	}
 }
 

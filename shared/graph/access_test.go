@@ -1,7 +1,6 @@
 package graph_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,15 +16,6 @@ import (
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 )
 
-// accessor is what a target does beside what every route asks of it.
-type accessor interface {
-	provisioning.Target
-	SetManager(ctx context.Context, id, managerID string) error
-	Grants(ctx context.Context, id string) ([]provisioning.Grant, error)
-	Grant(ctx context.Context, id string, g provisioning.Grant) error
-	Revoke(ctx context.Context, id string, g provisioning.Grant) error
-}
-
 // allAccess are the app roles of a target that gives access, and those that its groups and applications are looked after with.
 const allAccess = "User.ReadWrite.All Directory.Read.All GroupMember.ReadWrite.All AppRoleAssignment.ReadWrite.All Group.ReadWrite.All"
 
@@ -33,13 +23,13 @@ const allAccess = "User.ReadWrite.All Directory.Read.All GroupMember.ReadWrite.A
 const nobody = "00000000-0000-4000-8000-00000000dead"
 
 // office is one tenant, in which the app has these roles. Graph gives access to people of a tenant and to invited ones alike.
-func office(t *testing.T, roles string) (*simulated, accessor) {
+func office(t *testing.T, roles string) (*simulated, provisioning.Target) {
 	t.Helper()
 	s := start(t, entrasim.Options{PageSize: 3, App: entrasim.App{ExtensionProperties: []string{"tenantsyncSource"}}, Tenants: []entrasim.Tenant{{
 		Name: "fabrikam", Roles: strings.Fields(roles),
 		Apps: []entrasim.EnterpriseApp{{Name: "Payroll", Roles: []string{"Reader", "Approver"}}, {Name: "Wiki"}},
 	}}}, graph.Reads{})
-	return s, s.targetTenant(t).(accessor)
+	return s, s.targetTenant(t)
 }
 
 // group creates a group; more are properties and their values.
@@ -80,7 +70,7 @@ func sortedGrants(grants []provisioning.Grant) []provisioning.Grant {
 }
 
 // has compares what the adapter lists with what is wanted.
-func has(t *testing.T, when string, target accessor, id string, want []provisioning.Grant) {
+func has(t *testing.T, when string, target provisioning.Target, id string, want []provisioning.Grant) {
 	t.Helper()
 	got, err := target.Grants(t.Context(), id)
 	if err != nil || !slices.Equal(sortedGrants(got), sortedGrants(want)) {

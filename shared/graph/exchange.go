@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/tenantsync/tenantsync/shared/provisioning"
 )
 
 // maxErrorBody is how much of an error answer is read. Graph's are about 400 bytes.
@@ -26,12 +28,16 @@ type exchange struct {
 func (e exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	begin := e.now()
 	answer, err := e.next.RoundTrip(r)
+	// The query is left out: filters hold addresses.
+	noted := provisioning.Request{Method: r.Method, Path: r.URL.Path}
 	if err != nil {
+		provisioning.Note(r.Context(), noted)
 		return nil, err
 	}
-	// The query is left out: filters hold addresses.
-	e.logger.DebugContext(r.Context(), "graph request", "tenant", e.tenant, "method", r.Method, "path", r.URL.Path,
-		"status", answer.StatusCode, "requestID", answer.Header.Get("request-id"), "took", e.now().Sub(begin))
+	noted.Status, noted.ID = answer.StatusCode, answer.Header.Get("request-id")
+	provisioning.Note(r.Context(), noted)
+	e.logger.DebugContext(r.Context(), "graph request", "tenant", e.tenant, "method", noted.Method, "path", noted.Path,
+		"status", noted.Status, "requestID", noted.ID, "took", e.now().Sub(begin))
 	if answer.StatusCode >= http.StatusBadRequest {
 		if err := plainError(answer); err != nil {
 			return nil, err

@@ -21,7 +21,7 @@ func TestAManagerIsSetReadAndRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := s.targetTenant(t).(accessor)
+	target := s.targetTenant(t)
 	if err := target.Update(ctx, ana, nil, "tenant/ana"); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestAManagerWhoSeemsToBeGoneIsLookedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := play(t, map[string]answer{remove: gone, read: c.look})
-			err := r.target(t).(accessor).SetManager(t.Context(), userID, "")
+			err := r.target(t).SetManager(t.Context(), userID, "")
 			if got := outcome.Of(err); got.Kind != c.kind || got.Code != c.code {
 				t.Errorf("%v %q: %v", got.Kind, got.Code, err)
 			}

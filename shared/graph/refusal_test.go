@@ -51,7 +51,7 @@ func TestWhatGraphIsAskedForAccess(t *testing.T) {
 		"DELETE /servicePrincipals/" + appID + "/appRoleAssignedTo/a1": {status: 204},
 		"PUT /users/" + userID + "/manager/$ref":                       {status: 204},
 	})
-	target := r.target(t).(accessor)
+	target := r.target(t)
 	for _, err := range []error{
 		target.Grant(t.Context(), userID, member), target.Revoke(t.Context(), userID, member),
 		target.Grant(t.Context(), userID, reader), target.Revoke(t.Context(), userID, reader),
@@ -88,7 +88,7 @@ func TestOnlyGroupsAreMembershipsThatCanBeGranted(t *testing.T) {
 			{"@odata.type":"#microsoft.graph.administrativeUnit","id":"` + appID + `"}]}`},
 		theRoles: {body: `{"value":[]}`},
 	})
-	got, err := r.target(t).(accessor).Grants(t.Context(), userID)
+	got, err := r.target(t).Grants(t.Context(), userID)
 	if err != nil || !slices.Equal(got, []provisioning.Grant{member}) {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -116,7 +116,7 @@ func TestWhyAGroupRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := play(t, map[string]answer{toGroup: c.answer, outOf: c.answer, theGroup: c.group})
-			target := r.target(t).(accessor)
+			target := r.target(t)
 			errs := map[string]error{"grant": target.Grant(t.Context(), userID, member)}
 			if c.answer.status != 404 {
 				errs["revoke"] = target.Revoke(t.Context(), userID, member)
@@ -152,7 +152,7 @@ func TestWhyAnAppRoleIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := play(t, map[string]answer{toApp: c.answer, theApp: c.app})
-			err := r.target(t).(accessor).Grant(t.Context(), userID, reader)
+			err := r.target(t).Grant(t.Context(), userID, reader)
 			if got := outcome.Of(err); got.Kind != c.kind || got.Code != c.code || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v %q: %v", got.Kind, got.Code, err)
 			}
@@ -178,7 +178,7 @@ func TestRefusalsThatNeedNoSecondLook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := play(t, map[string]answer{toGroup: c.answer, toApp: c.answer})
 			for _, g := range []provisioning.Grant{member, reader} {
-				err := r.target(t).(accessor).Grant(t.Context(), userID, g)
+				err := r.target(t).Grant(t.Context(), userID, g)
 				if got := outcome.Of(err); got.Kind != c.kind || got.Code != c.code {
 					t.Errorf("%s: %v %q: %v", g, got.Kind, got.Code, err)
 				}
@@ -200,7 +200,7 @@ func TestWhatIsThereAlreadyAndWhatIsGoneAlready(t *testing.T) {
 		"an app role, old way": {reader, refused(409, "Request_MultipleObjectsWithSameKeyValue", "EntitlementGrant entry already exists.")},
 	} {
 		r := play(t, map[string]answer{toGroup: c.answer, toApp: c.answer})
-		if err := r.target(t).(accessor).Grant(t.Context(), userID, c.grant); !errors.Is(err, provisioning.ErrAlready) {
+		if err := r.target(t).Grant(t.Context(), userID, c.grant); !errors.Is(err, provisioning.ErrAlready) {
 			t.Errorf("%s: %v, want ErrAlready", name, err)
 		}
 	}
@@ -210,14 +210,14 @@ func TestWhatIsThereAlreadyAndWhatIsGoneAlready(t *testing.T) {
 		"no such group": missing(groupID),
 	} {
 		r := play(t, map[string]answer{outOf: a})
-		if err := r.target(t).(accessor).Revoke(t.Context(), userID, member); err != nil {
+		if err := r.target(t).Revoke(t.Context(), userID, member); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, a := range map[string]answer{"a gateway's 404": {status: 404, body: "<html>"}, "a 503": {status: 503, body: "{}"}} {
 		r := play(t, map[string]answer{outOf: a, theRoles: a})
 		for _, g := range []provisioning.Grant{member, reader} {
-			if got := outcome.Of(r.target(t).(accessor).Revoke(t.Context(), userID, g)); got.Kind != outcome.Retry {
+			if got := outcome.Of(r.target(t).Revoke(t.Context(), userID, g)); got.Kind != outcome.Retry {
 				t.Errorf("%s of %s says that it is gone: %v %q", name, g, got.Kind, got.Code)
 			}
 		}

@@ -78,7 +78,7 @@ func planDisable(s Situation, ext External, d departure) Decision {
 	out.Again, _ = d.rule.due(left)
 	if ext.Enabled() {
 		out.Action, out.Reason, out.Blocked = ActionDisable, d.reason, true
-		out.Operations = []Operation{{Kind: OpUpdate, Attributes: Attributes{AttrAccountEnabled: false}}}
+		out.Operations = []Operation{write(Attributes{AttrAccountEnabled: false}, ext.Attributes, "")}
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package provisioning_test
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/tenantsync/tenantsync/shared/outcome"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
@@ -151,8 +152,17 @@ func applied(s situation, d provisioning.Decision) (situation, map[string]provis
 				e.SourceKey = op.SourceKey
 			}
 			e.UserType, _ = e.Attributes["userType"].(string)
+		case provisioning.OpManager:
+			e.Manager = op.Manager
+		case provisioning.OpGrant:
+			s.Grants = append(slices.Clone(s.Grants), op.Grant)
+		case provisioning.OpRevoke:
+			s.Grants = slices.DeleteFunc(slices.Clone(s.Grants), func(g provisioning.Grant) bool { return g == op.Grant })
 		}
 		all[id] = e
+	}
+	if d.Ties != nil {
+		s.Link.Ties = *d.Ties
 	}
 	if id != "" {
 		s.Link.External = id

@@ -21,7 +21,7 @@ type office struct {
 
 func newOffice() *office {
 	w := provisioningtest.New()
-	return &office{World: w, Reconciler: &provisioning.Reconciler{Directories: w, Links: w, Guard: w, Journal: w, Now: w.Now}}
+	return &office{World: w, Reconciler: &provisioning.Reconciler{Directories: w, Links: w, Guard: w, Bus: w, Journal: w, Now: w.Now}}
 }
 
 // Now is the world's.

@@ -53,6 +53,11 @@ type Situation struct {
 	// ByKey, ByInvitation and ByMail are what searches in the target found, for the link key, for Link.Inviting and for the
 	// user's address. They are only looked at while Known is nil, and each only while the ones before found nothing.
 	ByKey, ByInvitation, ByMail []External
+	// Manager is the external user of the source user's manager on this route; "" when there is no manager, or it has none.
+	Manager string
+	// Grants are what the external user has in the target, whoever granted it. They are read only where the rules or the link
+	// name any.
+	Grants []Grant
 }
 
 // OperationKind is one request to Graph.
@@ -64,6 +69,9 @@ const (
 	OpRestore OperationKind = "restore"
 	OpUpdate  OperationKind = "update"
 	OpRemove  OperationKind = "remove"
+	OpManager OperationKind = "manager"
+	OpGrant   OperationKind = "grant"
+	OpRevoke  OperationKind = "revoke"
 )
 
 // Operation is one step of a decision.
@@ -74,11 +82,25 @@ type Operation struct {
 	// Attributes and SourceKey are for OpUpdate; an empty key is not written.
 	Attributes Attributes
 	SourceKey  string
+	// Before are the values of the same attributes until then.
+	Before Attributes
+	// Manager is for OpManager, an object id in the target; empty: there is none any more.
+	Manager string
+	// Grant is for OpGrant and OpRevoke.
+	Grant Grant
 }
 
 // String names the operation and the attributes, never their values.
 func (o Operation) String() string {
-	if o.Kind != OpUpdate {
+	switch o.Kind {
+	case OpGrant, OpRevoke:
+		return fmt.Sprintf("%s %v", o.Kind, o.Grant)
+	case OpManager:
+		if o.Manager == "" {
+			return "remove manager"
+		}
+		return "set manager"
+	case OpInvite, OpRestore, OpRemove:
 		return string(o.Kind)
 	}
 	names := o.Attributes.Names()
@@ -99,6 +121,8 @@ type Decision struct {
 	State   LinkState
 	Blocked bool
 	LeftAt  time.Time
+	// Ties are those of the link then; nil: as they were.
+	Ties *Ties
 	// Again is when the user has to be looked at again although nothing happens until then; zero: never.
 	Again time.Time
 	// Held: the guard holds it, and nothing is done.
@@ -167,14 +191,26 @@ func planCreate(s Situation) (Decision, error) {
 	if err != nil {
 		return Decision{}, unmappable(s, err)
 	}
-	return Decision{
+	d := Decision{
 		Action: ActionCreate, Reason: reason,
 		Operations: []Operation{
 			{Kind: OpInvite, Address: address, DisplayName: name},
-			{Kind: OpUpdate, Attributes: diff(want, invited.Attributes), SourceKey: sourceKey(s)},
+			write(diff(want, invited.Attributes), invited.Attributes, sourceKey(s)),
 		},
 		State: LinkActive,
-	}, nil
+	}
+	return d, planTies(s, External{}, true, &d)
+}
+
+// write is an update of some attributes.
+func write(attributes, have Attributes, key string) Operation {
+	before := Attributes{}
+	for name := range attributes {
+		if value := normal(have[name]); value != nil {
+			before[name] = value
+		}
+	}
+	return Operation{Kind: OpUpdate, Attributes: attributes, SourceKey: key, Before: before}
 }
 
 func unmappable(s Situation, err error) error {
@@ -198,7 +234,9 @@ func planDisabled(s Situation, ext External) (Decision, error) {
 	}
 	if d.rule.Action == LeaveDisable {
 		out.LeftAt = s.left()
-		out.Again, _ = d.rule.due(out.LeftAt)
+		if due, again := d.rule.due(out.LeftAt); again {
+			out.lookAgain(due)
+		}
 	}
 	return out, nil
 }
@@ -241,13 +279,13 @@ func planUpdate(s Situation, ext External) (Decision, error) {
 	}
 	if changes[AttrAccountEnabled] == false && len(changes) > 1 {
 		// By itself and first: a block must not fail because another attribute is refused.
-		d.Operations = append(d.Operations, Operation{Kind: OpUpdate, Attributes: Attributes{AttrAccountEnabled: false}})
+		d.Operations = append(d.Operations, write(Attributes{AttrAccountEnabled: false}, ext.Attributes, ""))
 		delete(changes, AttrAccountEnabled)
 	}
 	if len(changes) > 0 || key != "" {
-		d.Operations = append(d.Operations, Operation{Kind: OpUpdate, Attributes: changes, SourceKey: key})
+		d.Operations = append(d.Operations, write(changes, ext.Attributes, key))
 	}
-	return d, nil
+	return d, planTies(s, ext, false, &d)
 }
 
 // enabled tells what accountEnabled is to be, if the route has a say. A block that an administrator of the target set is respected,

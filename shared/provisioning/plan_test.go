@@ -316,7 +316,8 @@ func TestPlanWritesOnlyWhatDiffers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []provisioning.Operation{{Kind: provisioning.OpUpdate, Attributes: attributes{"department": "Research", "businessPhones": nil}}}
+	want := []provisioning.Operation{{Kind: provisioning.OpUpdate, Attributes: attributes{"department": "Research", "businessPhones": nil},
+		Before: attributes{"department": "Sales", "businessPhones": []string{"+1 555 0100"}}}}
 	if !reflect.DeepEqual(d.Operations, want) {
 		t.Errorf("operations\n got %v\nwant %v", d.Operations, want)
 	}

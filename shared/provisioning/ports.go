@@ -3,8 +3,11 @@ package provisioning
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/guard"
 )
 
@@ -32,6 +35,7 @@ type Source interface {
 type Target interface {
 	Finder
 	Writer
+	Access
 }
 
 // Finder finds external users, with every attribute that a plan compares.
@@ -55,6 +59,18 @@ type Writer interface {
 	Remove(ctx context.Context, id string) error
 	// Restore brings a soft-deleted user back.
 	Restore(ctx context.Context, id string) error
+	// SetManager makes another user of the target the manager of one; "" takes the manager away.
+	SetManager(ctx context.Context, id, manager string) error
+}
+
+// Access reads and changes what external users have in a target.
+type Access interface {
+	// Grants are the groups that a user is a direct member of, and its app roles. ErrNotFound: no such user, now, at this replica.
+	Grants(ctx context.Context, id string) ([]Grant, error)
+	// Grant gives; ErrAlready when it is there already.
+	Grant(ctx context.Context, id string, g Grant) error
+	// Revoke takes away. What is not there is no error.
+	Revoke(ctx context.Context, id string, g Grant) error
 }
 
 // Exists is the directory's refusal to invite an address that one of its users has. ID is that user's object id.
@@ -100,6 +116,38 @@ type Link struct {
 	UpdatedAt time.Time
 	// Held: a departure of this user waits for somebody to decide. The guard alone changes it.
 	Held bool
+	Ties
+}
+
+// Ties are what an external user has besides its attributes.
+type Ties struct {
+	// Manager is the source user's manager, by its object id in the source, and ManagerAs the external user that was written as the
+	// manager; "" while there is none.
+	Manager, ManagerAs string
+	// Granted is what we granted, and nobody else. It may name what we only tried to grant. Revoked was such, and may still be there.
+	Granted, Revoked []Grant
+}
+
+// ours is all that we granted and that may be there.
+func (t Ties) ours() []Grant {
+	all := slices.Clone(t.Granted)
+	for _, g := range t.Revoked {
+		if !slices.Contains(all, g) {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+func (t Ties) equal(o Ties) bool {
+	return t.Manager == o.Manager && t.ManagerAs == o.ManagerAs && slices.Equal(t.Granted, o.Granted) && slices.Equal(t.Revoked, o.Revoked)
+}
+
+// equal compares all that a link says.
+func (l Link) equal(o Link) bool {
+	same := l.Ties.equal(o.Ties)
+	l.Ties, o.Ties = Ties{}, Ties{}
+	return same && reflect.DeepEqual(l, o)
 }
 
 // Lease is the right to work on a link until Until. Holder is the message it is held for, Token one acquisition.
@@ -122,6 +170,16 @@ type Links interface {
 	// Release ends the lease. When the dirty mark was set it clears the mark, extends the lease to until, and returns the extended lease
 	// and true: look again. ErrLeaseLost when it is not ours any more.
 	Release(ctx context.Context, lease Lease, until time.Time) (Lease, bool, error)
+	// Find reads a link without a lease; false if nobody ever acquired it.
+	Find(ctx context.Context, key LinkKey) (Link, bool, error)
+	// Reports are the users on the route of manager whose link is active and names it as the manager, but not external as what was
+	// written. "" as external is nobody's, so that all are returned.
+	Reports(ctx context.Context, manager LinkKey, external string) ([]string, error)
+}
+
+// Bus takes changes of users that have to be looked at.
+type Bus interface {
+	Send(ctx context.Context, queue string, changes []change.Change) error
 }
 
 // Guard counts departures and holds those that are too many. All calls are safe from several processes.

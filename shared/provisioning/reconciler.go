@@ -33,7 +33,9 @@ type Reconciler struct {
 	Journal     Journal
 	// Guard holds departures that are too many; nil: none are.
 	Guard Guard
-	Now   func() time.Time
+	// Bus takes the changes of people whose manager came over; nil: they are not looked at then.
+	Bus Bus
+	Now func() time.Time
 	// Rules are those of a route, by its name; nil, or none for a route, means DefaultRules.
 	Rules map[string]*Rules
 	// Lease and SecondLook; zero means the defaults.
@@ -111,21 +113,28 @@ func (r *Reconciler) lease() time.Duration {
 
 // run is one look and what follows from it, within the lease.
 func (r *Reconciler) run(ctx context.Context, route tenant.Route, c change.Change, lease Lease, link *Link) error {
-	ctx, cancel := context.WithTimeout(ctx, max(lease.Until.Sub(r.Now())-leaseMargin, time.Second))
+	begin := r.Now()
+	ctx, cancel := context.WithTimeout(ctx, max(lease.Until.Sub(begin)-leaseMargin, time.Second))
 	defer cancel()
+	ctx, made := noting(ctx)
 	w, err := r.worker(route, c, lease, link)
 	if err != nil {
 		return err
 	}
 	decision, err := w.work(ctx)
+	if err == nil {
+		err = r.follow(ctx, w, decision)
+	}
 	switch {
 	case err != nil:
+	case w.missed(ctx):
+		err = outcome.LaterAfter(lookAgain, errors.New("its manager came over meanwhile"))
 	case decision.Action == ActionNone && c.Cause == change.CauseNotification && w.early() > 0:
 		err = outcome.LaterAfter(w.early(), errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
 	case !decision.Again.IsZero():
 		err = outcome.PlannedAfter(max(decision.Again.Sub(r.Now()), lookAgain), fmt.Errorf("decided again on %s", decision.Again.UTC().Format(time.RFC3339)))
 	}
-	if journalErr := r.record(ctx, w, decision, err); journalErr != nil {
+	if journalErr := r.record(ctx, w.entry(decision, begin, r.Now(), made.noted()), err); journalErr != nil {
 		return errors.Join(err, journalErr)
 	}
 	return err
@@ -149,21 +158,17 @@ func (r *Reconciler) worker(route tenant.Route, c change.Change, lease Lease, li
 }
 
 // record writes the journal even when the work ran into its deadline.
-func (r *Reconciler) record(ctx context.Context, w *worker, d Decision, workErr error) error {
+func (r *Reconciler) record(ctx context.Context, e Entry, workErr error) error {
 	o := outcome.Of(workErr)
-	e := Entry{
-		At: r.Now(), Route: w.route.Name, User: w.change.User, External: w.link.External,
-		Action: d.Action, Reason: d.Reason, Held: d.Held, Drift: d.Drift, Again: d.Again, Outcome: o.Kind.String(), Cause: string(w.change.Cause),
-		EventAt: w.change.EventAt, ArrivedAt: w.change.ArrivedAt,
+	if o.Planned { // all is done for now
+		o = outcome.Outcome{}
 	}
+	e.Outcome = o.Kind.String()
 	if e.Action == "" {
 		e.Action, e.Reason = ActionNone, "no decision could be made: "+o.Code
 	}
 	if o.Err != nil {
 		e.Error = o.Err.Error()
-	}
-	for _, op := range d.Operations {
-		e.Operations = append(e.Operations, op.String())
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
 	defer cancel()

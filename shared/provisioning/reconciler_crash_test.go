@@ -70,6 +70,36 @@ var journeys = []struct {
 		o.Return(user)
 		return user
 	}, rightEnd},
+	{"joiner who gets access", func(_ *testing.T, o *office) string {
+		o.Rules = ruled(granting(sales, inSales), granting(ledger, "")).Rules
+		return o.Hire("ana@fabrikam.example")
+	}, func(t *testing.T, o *office, user string) {
+		o.right(t, user)
+		o.has(t, user, []provisioning.Grant{sales, ledger})
+	}},
+	{"mover who loses access", func(t *testing.T, o *office) string {
+		o.Rules = ruled(granting(sales, inSales), granting(traders, `!(`+inSales+`)`)).Rules
+		user, _ := o.hired(t, "ana@fabrikam.example")
+		o.Change(user, attributes{"department": "Research"})
+		return user
+	}, func(t *testing.T, o *office, user string) {
+		o.right(t, user)
+		o.has(t, user, []provisioning.Grant{traders})
+	}},
+	{"manager who comes over after a report", func(t *testing.T, o *office) string {
+		boss, user := o.Hire("boss@fabrikam.example"), o.Hire("ana@fabrikam.example")
+		o.Report(user, boss)
+		o.done(t, user)
+		return boss
+	}, func(t *testing.T, o *office, boss string) {
+		o.right(t, boss)
+		o.follows(t)
+		for _, e := range o.Live() {
+			if id := o.Link(boss).External; e.ID != id && e.Manager != id {
+				t.Errorf("the manager is %q, want %q", e.Manager, id)
+			}
+		}
+	}},
 }
 
 func rightEnd(t *testing.T, o *office, user string) { o.right(t, user) }

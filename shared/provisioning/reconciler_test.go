@@ -1,6 +1,7 @@
 package provisioning_test
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"testing"
@@ -133,6 +134,10 @@ func TestReconcileWritesTheJournal(t *testing.T) {
 		Action: provisioning.ActionCreate, Reason: "the source user joined",
 		Operations: []string{"invite", "update department,displayName,showInAddressList,userType,link key"},
 		Outcome:    "done", Cause: "notification", EventAt: event, ArrivedAt: o.Now(),
+		Message: entries[0].Message, Trace: entries[0].Trace,
+	}
+	if e := entries[0]; e.Message == "" || e.Trace == "" || e.Trace == entries[1].Trace {
+		t.Errorf("message %q and trace %q do not tell two events apart", e.Message, e.Trace)
 	}
 	if !reflect.DeepEqual(entries[0], want) {
 		t.Errorf("entry\n got %+v\nwant %+v", entries[0], want)
@@ -166,4 +171,75 @@ func TestReconcileOnARouteWhoseTenantCannotBeOpened(t *testing.T) {
 	}
 	o.done(t, user) // and the lease is free
 	o.right(t, user)
+}
+
+func TestReconcileWritesValuesIntoTheJournalOnlyWhereTheRulesSaySo(t *testing.T) {
+	for _, values := range []bool{false, true} {
+		o := ruled(func(r *provisioning.Rules) { r.JournalValues = values })
+		user, _ := o.hired(t, "ana@fabrikam.example")
+		o.Change(user, attributes{"department": "Research"})
+		o.done(t, user)
+		entries := o.Entries()
+		var want []provisioning.AttributeChange
+		if values {
+			want = []provisioning.AttributeChange{{Name: "department", Before: "Sales", After: "Research"}}
+		}
+		if got := entries[len(entries)-1].Changes; !reflect.DeepEqual(got, want) {
+			t.Errorf("with values %v: %+v, want %+v", values, got, want)
+		}
+	}
+}
+
+func TestReconcileTellsAllThatFollowsFromOneEventByItsTrace(t *testing.T) {
+	o := newOffice()
+	boss, user := o.Hire("boss@fabrikam.example"), o.Hire("ana@fabrikam.example")
+	o.Report(user, boss)
+	o.done(t, user)
+	o.Fail(provisioningtest.Invite, 1, errors.New("the network is down"))
+	o.done(t, boss)
+	o.follows(t)
+	entries := o.Entries()
+	trace := entries[len(entries)-1].Trace
+	for i, e := range entries[len(entries)-3:] { // the boss fails, comes over, and is made her manager
+		if e.Trace != trace {
+			t.Errorf("entry %d of three has trace %s, the last %s", i+1, e.Trace, trace)
+		}
+	}
+	if entries[0].Trace == trace {
+		t.Error("another event has the same trace")
+	}
+}
+
+func TestReconcileNotesTheRequestsOfItsRun(t *testing.T) {
+	o := newOffice()
+	user := o.Hire("ana@fabrikam.example")
+	one := provisioning.Request{Method: "POST", Path: "/v1.0/invitations", Status: 201, ID: "r1"}
+	o.Directories = noted{o.World, one}
+	o.done(t, user)
+	entry := o.Entries()[0]
+	if len(entry.Requests) == 0 || entry.Requests[0] != one {
+		t.Errorf("the journal has the requests %+v", entry.Requests)
+	}
+	provisioning.Note(t.Context(), one) // nobody asked for it
+}
+
+// noted are directories that note a request for each read of a source user.
+type noted struct {
+	provisioning.Directories
+	one provisioning.Request
+}
+
+func (n noted) Source(id string) (provisioning.Source, error) {
+	s, err := n.Directories.Source(id)
+	return notedSource{s, n.one}, err
+}
+
+type notedSource struct {
+	provisioning.Source
+	one provisioning.Request
+}
+
+func (n notedSource) User(ctx context.Context, id string) (provisioning.User, error) {
+	provisioning.Note(ctx, n.one)
+	return n.Source.User(ctx, id)
 }

@@ -16,9 +16,14 @@ import (
 type Rules struct {
 	Scope      Scope
 	Attributes []AttributeRule // at most one for each attribute
-	Leave      LeaveRules
+	// Manager says when the manager of an external user is written; "": it is left alone.
+	Manager Policy
+	Access  []AccessRule
+	Leave   LeaveRules
 	// OverrideBlocks: an external user that an administrator of the target disabled is enabled again with its source user.
 	OverrideBlocks bool
+	// JournalValues: the journal holds what attributes were and became, and not only their names.
+	JournalValues bool
 	// Guard limits how many people may leave at once.
 	Guard guard.Limits
 }
@@ -85,6 +90,7 @@ func DefaultRules() *Rules {
 	r := &Rules{
 		Attributes: []AttributeRule{constant(AttrUserType, Member), constant(AttrShowInAddressList, true)},
 		Leave:      LeaveRules{Deleted: Leave{Action: LeaveRemove}, OutOfScope: Leave{Action: LeaveRemove}, Disabled: Leave{Action: LeaveDisable}},
+		Manager:    Enforce,
 		Guard:      guard.Default(),
 	}
 	for _, name := range Copied {
@@ -124,6 +130,9 @@ func (r *Rules) Reads() (source, manager, external []string) {
 		}
 	}
 	read(r.Scope.When)
+	for _, rule := range r.Access {
+		read(rule.When)
+	}
 	for _, rule := range r.Attributes {
 		theirs[rule.Attribute.Name] = true
 		if rule.Copy {

@@ -53,7 +53,7 @@ type User struct {
 	Attributes Attributes
 	// Groups are those of the scope's groups that the user is in, directly or through other groups.
 	Groups []string
-	// Manager is the object id of the manager in the source, "" for none; only when it was asked for.
+	// Manager is the manager's object id in the source; "" for none. It is read only where a rule needs it.
 	Manager string
 }
 
@@ -79,7 +79,7 @@ type External struct {
 	// SourceKey is the link key it carries; empty when it carries none.
 	SourceKey  string
 	Attributes Attributes
-	// Manager is the object id of the manager in the target, "" for none; only when it was asked for.
+	// Manager is the manager's object id in the target; "" for none. It is read only where a rule needs it, and not of a deleted user.
 	Manager string
 }
 

@@ -108,7 +108,10 @@ func (w *worker) look(ctx context.Context) (Situation, error) {
 	if s.Source, s.Gone, err = w.lookAtSource(ctx); err != nil {
 		return s, err
 	}
-	return s, w.lookAtTarget(ctx, &s)
+	if err := w.lookAtTarget(ctx, &s); err != nil {
+		return s, err
+	}
+	return s, w.lookAtTies(ctx, &s)
 }
 
 // lookAtSource reads the source user. Gone is only what the directory confirmed: found among the deleted ones, or
@@ -197,27 +200,40 @@ func (w *worker) lookForInvitation(ctx context.Context, s *Situation) (err error
 		"user %s was invited a moment ago and its external user is not found; the directory may only be slow to show it", w.change.User))
 }
 
-// apply carries out a decision. The link is written before what it must not forget (a block of ours, an
-// external user taken over) and after what it can only then know (the id of a new one).
+// apply carries out a decision. The link is written before what it must not forget (a block of ours, an external user taken over, access
+// that we are about to grant) and after what it can only then know (the id of a new one).
 func (w *worker) apply(ctx context.Context, d Decision) error {
+	next, had := *w.link, w.link.Ties
 	if d.External != "" {
-		next := *w.link
 		next.External, next.Inviting, next.Blocked = d.External, "", next.Blocked || d.Blocked
 		if d.State == LinkActive {
 			next.State = LinkActive // whatever fails from here on, somebody may be there
 		}
-		if err := w.save(ctx, next); err != nil {
-			return err
-		}
 	}
+	next.Granted = had.or(d.Ties).Granted
+	if err := w.save(ctx, next); err != nil {
+		return err
+	}
+	ties := had
+	if d.Ties != nil {
+		ties = *d.Ties
+	}
+	var failed error
 	for _, op := range d.Operations {
-		if err := w.operate(ctx, op); err != nil {
+		err := w.operate(ctx, op)
+		if err != nil && !op.ties() {
 			return err
 		}
+		var happened error
+		ties, happened = ties.after(op, err, had)
+		failed = worse(failed, happened)
 	}
-	next := *w.link
-	next.State, next.Blocked, next.LeftAt, next.Inviting = d.State, d.Blocked, d.LeftAt, ""
-	return w.save(ctx, next)
+	next = *w.link
+	next.State, next.Blocked, next.LeftAt, next.Inviting, next.Ties = d.State, d.Blocked, d.LeftAt, "", ties
+	if err := w.save(ctx, next); err != nil {
+		return err
+	}
+	return failed
 }
 
 func (w *worker) operate(ctx context.Context, op Operation) error {
@@ -230,6 +246,12 @@ func (w *worker) operate(ctx context.Context, op Operation) error {
 		return w.target.Update(ctx, w.link.External, op.Attributes, op.SourceKey)
 	case OpRemove:
 		return w.target.Remove(ctx, w.link.External)
+	case OpManager:
+		return w.target.SetManager(ctx, w.link.External, op.Manager)
+	case OpGrant:
+		return w.target.Grant(ctx, w.link.External, op.Grant)
+	case OpRevoke:
+		return w.target.Revoke(ctx, w.link.External, op.Grant)
 	}
 	return outcome.Fail("unknown operation", fmt.Errorf("apply: there is no operation %q", op.Kind))
 }
@@ -252,7 +274,7 @@ func (w *worker) invite(ctx context.Context, op Operation) error {
 // save stores the link if it says anything new.
 func (w *worker) save(ctx context.Context, next Link) error {
 	next.UpdatedAt = w.link.UpdatedAt
-	if next == *w.link {
+	if next.equal(*w.link) {
 		return nil
 	}
 	next.UpdatedAt = w.now()

@@ -135,13 +135,5 @@ func decide(ctx context.Context, tx *sql.Tx, update string, args ...any) (users 
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var user string
-		if err := rows.Scan(&user); err != nil {
-			return nil, err
-		}
-		users = append(users, user)
-	}
-	return users, rows.Err()
+	return texts(rows)
 }

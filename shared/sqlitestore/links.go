@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/provisioning"
@@ -57,9 +59,19 @@ func (s *Store) Save(ctx context.Context, lease provisioning.Lease, link provisi
 	if link.Key != lease.Key {
 		return errors.New("save link: the lease is for another link")
 	}
-	result, err := s.write.ExecContext(ctx, `UPDATE links SET state = ?, external = ?, inviting = ?, blocked = ?, left_at = ?, updated_at = ?
+	granted, err := grantsToText(link.Granted)
+	if err != nil {
+		return fmt.Errorf("save link: %w", err)
+	}
+	revoked, err := grantsToText(link.Revoked)
+	if err != nil {
+		return fmt.Errorf("save link: %w", err)
+	}
+	result, err := s.write.ExecContext(ctx, `UPDATE links SET state = ?, external = ?, inviting = ?, blocked = ?, left_at = ?, updated_at = ?,
+		manager = ?, manager_as = ?, granted = ?, revoked = ?
 		WHERE route = ? AND user = ? AND lease_token = ? AND lease_token <> ''`,
-		link.State, link.External, link.Inviting, link.Blocked, nanos(link.LeftAt), nanos(link.UpdatedAt), link.Key.Route, link.Key.User, lease.Token)
+		link.State, link.External, link.Inviting, link.Blocked, nanos(link.LeftAt), nanos(link.UpdatedAt), link.Manager, link.ManagerAs, granted, revoked,
+		link.Key.Route, link.Key.User, lease.Token)
 	if err != nil {
 		return fmt.Errorf("save link: %w", err)
 	}
@@ -121,8 +133,8 @@ func (s *Store) Linked(ctx context.Context, route string, each func(provisioning
 }
 
 func (s *Store) linkedAfter(ctx context.Context, route, user string) ([]provisioning.Link, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT user, state, external, inviting, blocked, left_at, updated_at FROM links
-		WHERE route = ? AND user > ? AND state <> '' ORDER BY user LIMIT ?`, route, user, page)
+	rows, err := s.read.QueryContext(ctx, "SELECT user, "+linkColumns+" FROM links WHERE route = ? AND user > ? AND state <> '' ORDER BY user LIMIT ?",
+		route, user, page)
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +142,9 @@ func (s *Store) linkedAfter(ctx context.Context, route, user string) ([]provisio
 	var links []provisioning.Link
 	for rows.Next() {
 		link := provisioning.Link{Key: provisioning.LinkKey{Route: route}}
-		var left, updated int64
-		if err := rows.Scan(&link.Key.User, &link.State, &link.External, &link.Inviting, &link.Blocked, &left, &updated); err != nil {
+		if err := scanLink(rows, &link, []any{&link.Key.User}, nil); err != nil {
 			return nil, err
 		}
-		link.LeftAt, link.UpdatedAt = fromNanos(left), fromNanos(updated)
 		links = append(links, link)
 	}
 	return links, rows.Err()
@@ -151,15 +161,85 @@ type row struct {
 // readRow reads a link and its lease; a link that is not there yet has only its key.
 func readRow(ctx context.Context, tx *sql.Tx, key provisioning.LinkKey) (row, error) {
 	r := row{link: provisioning.Link{Key: key}}
-	var left, updated, until int64
-	err := tx.QueryRowContext(ctx, `SELECT state, external, inviting, blocked, left_at, updated_at, held_at > 0, lease_token, lease_holder, lease_until, dirty
-		FROM links WHERE route = ? AND user = ?`, key.Route, key.User).
-		Scan(&r.link.State, &r.link.External, &r.link.Inviting, &r.link.Blocked, &left, &updated, &r.link.Held, &r.token, &r.holder, &until, &r.dirty)
+	var until int64
+	one := tx.QueryRowContext(ctx, "SELECT "+linkColumns+", lease_token, lease_holder, lease_until, dirty FROM links WHERE route = ? AND user = ?", key.Route, key.User)
+	err := scanLink(one, &r.link, nil, []any{&r.token, &r.holder, &until, &r.dirty})
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, nil
 	}
-	r.link.LeftAt, r.link.UpdatedAt, r.until = fromNanos(left), fromNanos(updated), fromNanos(until)
+	r.until = fromNanos(until)
 	return r, err
+}
+
+// linkColumns are those of a link without its key, in the order of scanLink.
+const linkColumns = "state, external, inviting, blocked, left_at, updated_at, held_at > 0, manager, manager_as, granted, revoked"
+
+// scanLink reads linkColumns, and what stands before and after them.
+func scanLink(from interface{ Scan(...any) error }, l *provisioning.Link, before, after []any) error {
+	var left, updated int64
+	var granted, revoked string
+	columns := []any{&l.State, &l.External, &l.Inviting, &l.Blocked, &left, &updated, &l.Held, &l.Manager, &l.ManagerAs, &granted, &revoked}
+	err := from.Scan(slices.Concat(before, columns, after)...)
+	if err != nil {
+		return err
+	}
+	l.LeftAt, l.UpdatedAt = fromNanos(left), fromNanos(updated)
+	return errors.Join(grantsFromText(granted, &l.Granted), grantsFromText(revoked, &l.Revoked))
+}
+
+func grantsFromText(text string, into *[]provisioning.Grant) error {
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), into)
+}
+
+func grantsToText(grants []provisioning.Grant) (string, error) {
+	if len(grants) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(grants)
+	return string(text), err
+}
+
+// Find is provisioning.Links.
+func (s *Store) Find(ctx context.Context, key provisioning.LinkKey) (provisioning.Link, bool, error) {
+	link := provisioning.Link{Key: key}
+	err := scanLink(s.read.QueryRowContext(ctx, "SELECT "+linkColumns+" FROM links WHERE route = ? AND user = ?", key.Route, key.User), &link, nil, nil)
+	if errors.Is(err, sql.ErrNoRows) {
+		return link, false, nil
+	}
+	if err != nil {
+		return link, false, fmt.Errorf("find link: %w", err)
+	}
+	return link, true, nil
+}
+
+// Reports is provisioning.Links.
+func (s *Store) Reports(ctx context.Context, manager provisioning.LinkKey, external string) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT user FROM links WHERE route = ? AND manager = ? AND state = 'active' AND (?3 = '' OR manager_as <> ?3) ORDER BY user`,
+		manager.Route, manager.User, external)
+	if err != nil {
+		return nil, fmt.Errorf("list reports: %w", err)
+	}
+	users, err := texts(rows)
+	if err != nil {
+		return nil, fmt.Errorf("list reports: %w", err)
+	}
+	return users, nil
+}
+
+// texts reads rows of one text each.
+func texts(rows *sql.Rows) (all []string, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var one string
+		if err := rows.Scan(&one); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
 }
 
 // writeLease stores the lease, which may be nobody's, and clears the dirty mark.

@@ -60,6 +60,13 @@ CREATE INDEX links_by_departure ON links (route, departed_at) WHERE departed_at 
 CREATE INDEX links_by_state ON links (route, state);
 CREATE INDEX links_held ON links (route, held_at) WHERE held_at > 0;
 `,
+	`
+ALTER TABLE links ADD COLUMN manager TEXT NOT NULL DEFAULT ''; -- source user
+ALTER TABLE links ADD COLUMN manager_as TEXT NOT NULL DEFAULT ''; -- external user that was written as the manager
+ALTER TABLE links ADD COLUMN granted TEXT NOT NULL DEFAULT ''; -- JSON list
+ALTER TABLE links ADD COLUMN revoked TEXT NOT NULL DEFAULT ''; -- JSON list
+CREATE INDEX links_by_manager ON links (route, manager) WHERE manager <> '';
+`,
 }
 
 // walTries bounds the wait for the switch to WAL: of two processes that open a new file at once, SQLite may turn one

@@ -25,6 +25,7 @@ func TestLinks(t *testing.T, open func(t *testing.T) (a, b Links)) {
 	t.Run("a link and its lease", func(t *testing.T) { testLease(t, a, b) })
 	t.Run("what is refused", func(t *testing.T) { testRefused(t, a) })
 	t.Run("a route lists its links", func(t *testing.T) { testLinked(t, a, b) })
+	t.Run("a manager's reports", func(t *testing.T) { testReports(t, a, b) })
 	t.Run("any order of calls", func(t *testing.T) { testAnyOrder(t, a, b) })
 	t.Run("many workers lose no change", func(t *testing.T) { testManyWorkers(t, a, b) })
 }
@@ -47,13 +48,37 @@ func testLease(t *testing.T, a, b Links) {
 	t.Run("what was saved is there for the next holder", func(t *testing.T) {
 		key := newKey()
 		lease, _ := acquired(t, a, key, "m1")
-		want := provisioning.Link{Key: key, State: provisioning.LinkActive, External: "e1", Inviting: "a@b.example", Blocked: true, LeftAt: start.Add(-minute), UpdatedAt: start}
+		want := provisioning.Link{Key: key, State: provisioning.LinkActive, External: "e1", Inviting: "a@b.example", Blocked: true, LeftAt: start.Add(-minute), UpdatedAt: start,
+			Ties: provisioning.Ties{Manager: "u2", ManagerAs: "e2", Granted: []provisioning.Grant{{Group: "g1"}, {App: "a1", Role: provisioning.DefaultRole}},
+				Revoked: []provisioning.Grant{{Group: "g2"}}}}
 		ok(t, a.Save(ctx, lease, want))
 		_, again, err := a.Release(ctx, lease, now.Add(minute))
 		ok(t, err)
 		equal(t, again, false)
 		_, link := acquired(t, b, key, "m2")
 		equal(t, link, want)
+		found, known, err := b.Find(ctx, key)
+		ok(t, err)
+		equal(t, known, true)
+		equal(t, found, want)
+		want.Ties = provisioning.Ties{}
+		lease, _, err = a.Acquire(ctx, key, "m3", now.Add(minute), now.Add(2*minute))
+		ok(t, err)
+		ok(t, a.Save(ctx, lease, want))
+		found, _, err = b.Find(ctx, key)
+		ok(t, err)
+		equal(t, found, want)
+	})
+	t.Run("a link is found once somebody acquired it", func(t *testing.T) {
+		key := newKey()
+		_, known, err := a.Find(ctx, key)
+		ok(t, err)
+		equal(t, known, false)
+		acquired(t, a, key, "m1")
+		link, known, err := b.Find(ctx, key)
+		ok(t, err)
+		equal(t, known, true)
+		equal(t, link, provisioning.Link{Key: key})
 	})
 	t.Run("another holder is told so, and the first looks again", func(t *testing.T) {
 		key := newKey()
@@ -165,6 +190,31 @@ func testLinked(t *testing.T, a, b Links) {
 	enough := errors.New("enough")
 	isError(t, b.Linked(ctx, "many", func(provisioning.Link) error { return enough }), enough)
 	ok(t, b.Linked(ctx, "man", func(l provisioning.Link) error { return fmt.Errorf("a link of another route: %v", l.Key) }))
+}
+
+func testReports(t *testing.T, a, b Links) {
+	ctx := t.Context()
+	for user, link := range map[string]provisioning.Link{
+		"waits":     {State: provisioning.LinkActive, Ties: provisioning.Ties{Manager: "boss"}},
+		"has":       {State: provisioning.LinkActive, Ties: provisioning.Ties{Manager: "boss", ManagerAs: "e-boss"}},
+		"had":       {State: provisioning.LinkActive, Ties: provisioning.Ties{Manager: "boss", ManagerAs: "e-before"}},
+		"left":      {State: provisioning.LinkRemoved, Ties: provisioning.Ties{Manager: "boss"}},
+		"of others": {State: provisioning.LinkActive, Ties: provisioning.Ties{Manager: "another"}},
+		"of nobody": {State: provisioning.LinkActive},
+	} {
+		link.Key = provisioning.LinkKey{Route: "reports", User: user}
+		lease, _, err := a.Acquire(ctx, link.Key, "m", start, start.Add(time.Minute))
+		ok(t, err)
+		ok(t, a.Save(ctx, lease, link))
+	}
+	for external, want := range map[string][]string{"e-boss": {"had", "waits"}, "": {"had", "has", "waits"}} {
+		got, err := b.Reports(ctx, provisioning.LinkKey{Route: "reports", User: "boss"}, external)
+		ok(t, err)
+		equal(t, got, want)
+	}
+	got, err := b.Reports(ctx, provisioning.LinkKey{Route: "elsewhere", User: "boss"}, "")
+	ok(t, err)
+	equal(t, len(got), 0)
 }
 
 // testManyWorkers: every change raises the truth and then asks for a look. A look copies the truth into the link. When

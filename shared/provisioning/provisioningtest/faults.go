@@ -29,11 +29,19 @@ const (
 	Append   Call = "append"
 	Admit    Call = "admit"
 	Withdraw Call = "withdraw"
+
+	SetManager Call = "set manager"
+	Grants     Call = "grants of an external user"
+	Grant      Call = "grant"
+	Revoke     Call = "revoke"
+	Find       Call = "find a link"
+	Reports    Call = "reports of a manager"
+	Send       Call = "send"
 )
 
 var writes = map[Call]bool{
 	Invite: true, Update: true, Remove: true, Restore: true, Acquire: true, Save: true, Release: true, Append: true,
-	Admit: true, Withdraw: true,
+	Admit: true, Withdraw: true, SetManager: true, Grant: true, Revoke: true, Send: true,
 }
 
 // ErrCrashed is what every call answers once the process is dead. What it did before stays done.
@@ -117,7 +125,7 @@ func (w *World) LagReads() {
 func (w *World) CatchUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.index, w.blind = nil, false
+	w.index, w.blind, w.oldGrants = nil, false, nil
 }
 
 // DuplicateResults lets every search answer each object twice, as a list that changes between two pages may.

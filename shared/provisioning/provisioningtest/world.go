@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/guard"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/tenant"
@@ -24,7 +25,7 @@ var Route = tenant.Route{
 	Target: tenant.Tenant{Name: "contoso", ID: "22222222-2222-4222-8222-222222222222"},
 }
 
-// World implements provisioning.Directories, provisioning.Links, provisioning.Guard and provisioning.Journal.
+// World implements provisioning.Directories, provisioning.Links, provisioning.Guard, provisioning.Bus and provisioning.Journal.
 type World struct {
 	mu      sync.Mutex
 	now     time.Time
@@ -39,7 +40,10 @@ type World struct {
 	journal    []provisioning.Entry
 	holding    bool
 	departures []guard.Departure
-	faults     faults
+	// grants are those of external users; oldGrants is what reads show of them while they lag behind, nil when they do not.
+	grants, oldGrants map[string][]provisioning.Grant
+	sent              []change.Change
+	faults            faults
 }
 
 type person struct {
@@ -54,6 +58,7 @@ func New() *World {
 		people:  map[string]*person{},
 		objects: map[string]provisioning.External{},
 		links:   map[provisioning.LinkKey]*row{},
+		grants:  map[string][]provisioning.Grant{},
 	}
 }
 

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/config"
+	"github.com/tenantsync/tenantsync/shared/forecast"
+	"github.com/tenantsync/tenantsync/shared/graph"
+	"github.com/tenantsync/tenantsync/shared/provisioning"
+	"github.com/tenantsync/tenantsync/shared/sqlitestore"
+)
+
+// Planner foresees what would happen. It writes nothing to a tenant, and to the store nothing but what a newer program must to read it.
+type Planner struct {
+	forecast.Forecaster
+	directory *graph.Graph
+	store     *sqlitestore.Store // nil: links are found by the link key
+}
+
+// NewPlanner needs no bus, and a data folder only to know links.
+func NewPlanner(ctx context.Context, c *config.Config, o Options) (*Planner, error) {
+	directory, err := openGraph(c, o)
+	if err != nil {
+		return nil, err
+	}
+	p := &Planner{directory: directory}
+	p.Forecaster = forecast.Forecaster{Users: p, Wait: wait}
+	reconciler := &provisioning.Reconciler{Directories: directory, Links: noLinks{}, Rules: c.Rules, Now: time.Now}
+	if c.DataDir != "" {
+		if _, err := os.Stat(filepath.Join(c.DataDir, storeFile)); errors.Is(err, fs.ErrNotExist) {
+			return nil, config.Mistake{File: c.DataDir, Text: "there is no store in this folder; name the one that serve runs with, or none: then links are found by the link key"}
+		}
+		if p.store, err = openStore(ctx, c.DataDir); err != nil {
+			return nil, err
+		}
+		reconciler.Links = p.store
+	}
+	p.Previewer = reconciler
+	return p, nil
+}
+
+// UserIDs is forecast.Users.
+func (p *Planner) UserIDs(ctx context.Context, tenantID string, each func(ids []string) error) error {
+	return p.directory.UserIDs(ctx, tenantID, each)
+}
+
+// Linked is forecast.Users.
+func (p *Planner) Linked(ctx context.Context, route string, each func(provisioning.Link) error) error {
+	if p.store == nil {
+		return nil
+	}
+	return p.store.Linked(ctx, route, each)
+}
+
+// UserID finds a user of a source by its object id or principal name.
+func (p *Planner) UserID(ctx context.Context, tenantID, name string) (string, error) {
+	return p.directory.UserID(ctx, tenantID, name)
+}
+
+// Close ends the use of the store.
+func (p *Planner) Close() error {
+	if p.store == nil {
+		return nil
+	}
+	return p.store.Close()
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// noLinks is a store that remembers nothing. Only Find is ever called.
+type noLinks struct{ provisioning.Links }
+
+func (noLinks) Find(_ context.Context, key provisioning.LinkKey) (provisioning.Link, bool, error) {
+	return provisioning.Link{Key: key}, false, nil
+}
