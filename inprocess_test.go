@@ -44,16 +44,24 @@ type house struct {
 	program *app.App
 	url     string
 	sources []tenant.Tenant
+	options app.Options
 }
 
 // open starts a house. It ends with the test.
 func open(t *testing.T, weather entrasim.Notify, seed uint64) *house {
 	t.Helper()
-	h := &house{sources: []tenant.Tenant{demo.Mexico, demo.US}}
+	return openWith(t, weather, seed, app.Options{})
+}
+
+// openWith is open with options for the program. The transport is the house's.
+func openWith(t *testing.T, weather entrasim.Notify, seed uint64, o app.Options) *house {
+	t.Helper()
+	h := &house{sources: []tenant.Tenant{demo.Mexico, demo.US}, options: o}
+	administrator := append([]string{"Policy.ReadWrite.CrossTenantAccess"}, entrasim.DefaultRoles...)
 	var err error
 	h.graph, err = entrasim.New(entrasim.Options{
 		Tenants: []entrasim.Tenant{{Name: demo.Mexico.Name, ID: demo.Mexico.ID, Domain: mexicoDomain},
-			{Name: demo.US.Name, ID: demo.US.ID, Domain: usDomain}, {Name: demo.Contoso.Name, ID: demo.Contoso.ID}},
+			{Name: demo.US.Name, ID: demo.US.ID, Domain: usDomain}, {Name: demo.Contoso.Name, ID: demo.Contoso.ID, Roles: administrator}},
 		App:        entrasim.App{ExtensionProperties: []string{"tenantsyncSource"}, HomeTenant: demo.Contoso.ID},
 		AutoRedeem: true, Notify: weather, Seed: seed,
 	})
@@ -103,7 +111,9 @@ func (h *house) run(t *testing.T) {
 	}
 	h.url = "http://" + listener.Addr().String()
 	c := h.configure(t)
-	h.program, err = app.New(t.Context(), c, app.Options{Transport: distant{h.graph.Client().Transport}})
+	o := h.options
+	o.Transport = distant{h.graph.Client().Transport}
+	h.program, err = app.New(t.Context(), c, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,8 +80,11 @@ func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change
 		err = h.Bus.Complete(ctx, d)
 	case outcome.Later:
 		next, delay := c.Later(d.DeliveryCount), spread(o.Delay, h.Jitter())
-		if o.Planned {
+		switch {
+		case o.Planned:
 			next, delay = c.Planned(d.DeliveryCount, h.Now().Add(o.Delay)), o.Delay
+		case o.Paused:
+			next = c.PausedUntil(d.DeliveryCount, h.Now().Add(delay))
 		}
 		err = h.again(ctx, d, next, delay)
 	case outcome.Retry:

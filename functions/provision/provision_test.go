@@ -196,6 +196,30 @@ func TestWhatBecomesOfAMessage(t *testing.T) {
 	}
 }
 
+func TestAMessageOfAPausedRouteWaitsAndGrowsNoOlder(t *testing.T) {
+	c := arrived()
+	c.Attempt, c.ArrivedAt = 11, now.Add(-48*time.Hour)
+	b := newBench(t, outcome.PausedAfter(5*time.Minute, errors.New("the target does not trust the source")))
+	if err := b.handler.Handle(t.Context(), delivery(t, c)); err != nil {
+		t.Fatal(err)
+	}
+	back := now.Add(5 * time.Minute)
+	if want := (copied{change.QueueChanges, back, c.PausedUntil(1, back)}); len(b.bus.waiting) != 1 || b.bus.waiting[0] != want || len(b.bus.dead) > 0 {
+		t.Fatalf("waiting %+v, dead %v; want %+v", b.bus.waiting, b.bus.dead, want)
+	}
+	if strings.Contains(b.logs.String(), "level=WARN") || strings.Contains(b.logs.String(), "level=ERROR") {
+		t.Errorf("each message is logged: %s", b.logs.String())
+	}
+	after := newBench(t, outcome.RetryAfter(0, "graph unavailable", errGraph))
+	after.handler.Now = func() time.Time { return back }
+	if err := after.handler.Handle(t.Context(), delivery(t, b.bus.waiting[0].Change)); err != nil {
+		t.Fatal(err)
+	}
+	if len(after.bus.waiting) != 1 || after.bus.waiting[0].Attempt != 1 {
+		t.Errorf("its first failure after the pause: waiting %+v, dead %v; want another try", after.bus.waiting, after.bus.dead)
+	}
+}
+
 func TestTheWorkIsDoneOnTheRouteOfTheMessageUnderItsID(t *testing.T) {
 	b := newBench(t, nil)
 	d := delivery(t, arrived())

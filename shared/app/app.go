@@ -26,6 +26,7 @@ import (
 	"github.com/tenantsync/tenantsync/shared/sqlitestore"
 	"github.com/tenantsync/tenantsync/shared/subscription"
 	"github.com/tenantsync/tenantsync/shared/tenant"
+	"github.com/tenantsync/tenantsync/shared/trust"
 )
 
 // Options are what a configuration file cannot say. All may be zero.
@@ -36,7 +37,9 @@ type Options struct {
 	Forgetful bool
 	// Journal wraps the journal, so that somebody can watch.
 	Journal func(provisioning.Journal) provisioning.Journal
-	Log     *slog.Logger
+	// TrustEvery is how often it is checked that a route may run; zero: each hour, and every five minutes while it may not.
+	TrustEvery time.Duration
+	Log        *slog.Logger
 }
 
 // App is the program, put together.
@@ -136,13 +139,14 @@ func handlers(c *config.Config, o Options, directory *graph.Graph, bus *serviceb
 		keys = append(keys, c.PreviousClientStateKey)
 	}
 	sources := c.Topology.Sources()
+	gate := &trust.Gate{Policies: directory, Every: o.TrustEvery, Now: time.Now, Log: o.Log}
 	return functions.Handlers{
 		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
 		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
-			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Now: time.Now}},
+			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Trust: gate, Now: time.Now}},
 		Renew: &renew.Handler{Topology: c.Topology, Users: directory, Store: store, Bus: bus, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
-			Renewer: &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
-				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}},
+			Renewer: checked{&subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
+				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}, gate, c}},
 		Replay: &replay.Handler{Bus: bus, Log: o.Log},
 		Guard:  &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: time.Now, Log: o.Log},
 	}

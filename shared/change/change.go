@@ -43,7 +43,7 @@ type Change struct {
 	Deleted bool `json:"deleted,omitempty"`
 	// EventAt is when Graph says it happened; zero when nobody said.
 	EventAt time.Time `json:"eventAt,omitzero"`
-	// ArrivedAt is when we first heard of it. It stays the same over retries.
+	// ArrivedAt is when we first heard of it. It stays the same over retries; a wait until its route runs is not counted.
 	ArrivedAt time.Time `json:"arrivedAt"`
 	// Attempt counts failed attempts so far.
 	Attempt int `json:"attempt,omitempty"`
@@ -53,6 +53,8 @@ type Change struct {
 	Replays int `json:"replays,omitempty"`
 	// TraceID is what Trace returns, in copies and in what another change led to.
 	TraceID string `json:"trace,omitempty"`
+	// Paused: the message before this copy met a route that does not run, and the journal says so.
+	Paused bool `json:"paused,omitempty"`
 }
 
 // Trace is the same, 32 hexadecimal digits, for all that follows from one event: copies, replays, and the looks at other users.
@@ -94,6 +96,14 @@ func (c Change) Planned(delivery int, at time.Time) Change {
 	return c
 }
 
+// PausedUntil is the copy of a message, in its delivery of this number, that waits until its route may run again. It is as new as it
+// was: a change that waits for days is tried for as long as any other when its turn comes.
+func (c Change) PausedUntil(delivery int, at time.Time) Change {
+	c = c.Later(delivery)
+	c.ArrivedAt, c.Paused = at, true
+	return c
+}
+
 // Retry is the copy that tries again after a failed attempt.
 func (c Change) Retry(delivery int) Change {
 	c = c.copied(delivery)
@@ -106,13 +116,14 @@ func (c Change) Retry(delivery int) Change {
 func (c Change) copied(delivery int) Change {
 	c.TraceID = c.Trace()
 	c.Hop++
+	c.Paused = false
 	c.Key = Key(c.Key, strconv.Itoa(delivery))
 	return c
 }
 
 // Replayed is the copy that leaves the dead-letter queue: attempts start again.
 func (c Change) Replayed(now time.Time) Change {
-	c.Cause, c.Attempt, c.Hop, c.ArrivedAt = CauseReplay, 0, 0, now
+	c.Cause, c.Attempt, c.Hop, c.ArrivedAt, c.Paused = CauseReplay, 0, 0, now, false
 	c.Replays++
 	return c
 }

@@ -25,12 +25,12 @@ func valid(edits ...func(*change.Change)) change.Change {
 }
 
 func TestEncodeOnTheWire(t *testing.T) {
-	body, err := change.Encode(valid(func(c *change.Change) { c.Deleted, c.Attempt, c.Hop, c.Replays = true, 1, 2, 3 }))
+	body, err := change.Encode(valid(func(c *change.Change) { c.Deleted, c.Attempt, c.Hop, c.Replays, c.Paused = true, 1, 2, 3, true }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"v":1,"route":"fabrikam-us→contoso","user":"87d349ed-44d7-43e1-9a83-5f2406dee5bd","cause":"notification",` +
-		`"key":"` + change.Key("a", "b") + `","deleted":true,"arrivedAt":"2026-05-01T09:00:00.123456789Z","attempt":1,"hop":2,"replays":3}`
+		`"key":"` + change.Key("a", "b") + `","deleted":true,"arrivedAt":"2026-05-01T09:00:00.123456789Z","attempt":1,"hop":2,"replays":3,"paused":true}`
 	if string(body) != want {
 		t.Errorf("got  %s\nwant %s", body, want)
 	}
@@ -41,7 +41,7 @@ func TestEncodeLeavesOutWhatIsNotKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, absent := range []string{"deleted", "eventAt", "attempt", "hop", "replays"} {
+	for _, absent := range []string{"deleted", "eventAt", "attempt", "hop", "replays", "paused"} {
 		if strings.Contains(string(body), absent) {
 			t.Errorf("%s stands in %s", absent, body)
 		}
@@ -57,7 +57,7 @@ func drawChange(t *rapid.T) change.Change {
 	c := change.Change{
 		Route: text.Draw(t, "route"), User: text.Draw(t, "user"), Cause: change.Cause(text.Draw(t, "cause")),
 		Key: text.Draw(t, "key"), Deleted: rapid.Bool().Draw(t, "deleted"), ArrivedAt: moment.Draw(t, "arrived"),
-		Attempt: count.Draw(t, "attempt"), Hop: count.Draw(t, "hop"), Replays: count.Draw(t, "replays"),
+		Attempt: count.Draw(t, "attempt"), Hop: count.Draw(t, "hop"), Replays: count.Draw(t, "replays"), Paused: rapid.Bool().Draw(t, "paused"),
 	}
 	if rapid.Bool().Draw(t, "event known") {
 		c.EventAt = moment.Draw(t, "event")
@@ -177,9 +177,10 @@ func TestMessageID(t *testing.T) {
 			"a copy that waits": valid().Later(1),
 			"the copy after it": valid().Later(1).Retry(1),
 			"the copy that the second delivery makes": valid().Later(2),
-			"a replay":           valid().Replayed(arrived),
-			"the replay of it":   valid().Replayed(arrived).Replayed(arrived),
-			"a copy of a replay": valid().Replayed(arrived).Retry(1),
+			"a copy that waits for its route":         valid().PausedUntil(3, arrived),
+			"a replay":                                valid().Replayed(arrived),
+			"the replay of it":                        valid().Replayed(arrived).Replayed(arrived),
+			"a copy of a replay":                      valid().Replayed(arrived).Retry(1),
 		} {
 			id := c.MessageID()
 			if other, taken := seen[id]; taken {
@@ -234,6 +235,22 @@ func TestTheTraceIsTheSameForAllThatFollows(t *testing.T) {
 	for i, follows := range all {
 		if follows.Trace() != c.Key {
 			t.Errorf("change %d has the trace %s, want %s", i, follows.Trace(), c.Key)
+		}
+	}
+}
+
+func TestACopyThatWaitedForItsRouteIsAsGoodAsNew(t *testing.T) {
+	at := arrived.Add(5 * time.Minute)
+	c := valid(func(c *change.Change) { c.Deleted, c.EventAt, c.Attempt, c.Hop = true, arrived, 10, 12 })
+	got := c.PausedUntil(1, at)
+	want := c
+	want.Attempt, want.Hop, want.ArrivedAt, want.Paused, want.Key, want.TraceID = 0, 13, at, true, got.Key, c.Key
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	for name, next := range map[string]change.Change{"later": got.Later(1), "retry": got.Retry(1), "planned": got.Planned(1, at), "replay": got.Replayed(at)} {
+		if next.Paused {
+			t.Errorf("the copy after it (%s) still says that its route is paused", name)
 		}
 	}
 }

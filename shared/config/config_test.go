@@ -249,6 +249,9 @@ func TestAFileSaysWhatARouteDoesWithPeople(t *testing.T) {
 	if !got.OverrideBlocks {
 		t.Error("blocks are not overridden")
 	}
+	if !got.TrustAssumed {
+		t.Error("trust is not assumed")
+	}
 
 	rules := map[string]string{}
 	for _, r := range got.Attributes {

@@ -44,7 +44,7 @@ func (d *document) route(n *yaml.Node, path string) {
 		"name": d.Text(&s.Name), "source": d.Text(&s.Source), "target": d.Text(&s.Target),
 		"scope": d.scope(&rules.Scope), "attributes": d.attributes(rules), "leave": d.leave(&rules.Leave), "overrideBlocks": d.boolean(&rules.OverrideBlocks),
 		"guard": d.guard(&rules.Guard), "access": d.access(&rules.Access),
-		"journal": d.journal(&rules.JournalValues),
+		"journal": d.journal(&rules.JournalValues), "trust": yamlfile.Scalar(&d.Reader, &rules.TrustAssumed, "verified or assumed", assumed),
 	})
 	d.routes, d.rules = append(d.routes, s), append(d.rules, rules)
 }

@@ -263,6 +263,10 @@ func (d *document) journal(values *bool) yamlfile.Field {
 	}
 }
 
+func assumed(text string) (bool, bool) {
+	return text == "assumed", text == "assumed" || text == "verified"
+}
+
 func (d *document) boolean(into *bool) yamlfile.Field {
 	return yamlfile.Scalar(&d.Reader, into, "true or false", func(text string) (bool, bool) { return text == "true", text == "true" || text == "false" })
 }

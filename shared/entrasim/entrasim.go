@@ -31,9 +31,10 @@ import (
 //   - User.ReadWrite.All: create and update users
 //   - User.Invite.All: invite external users
 //   - User.DeleteRestore.All: delete, restore and purge users
+//   - Policy.Read.All: read what a tenant says about people of other tenants
 //   - Application.ReadWrite.OwnedBy: define and read the application's directory extensions
 var DefaultRoles = []string{
-	"User.Read.All", "User.ReadWrite.All", "User.Invite.All", "User.DeleteRestore.All", "Application.ReadWrite.OwnedBy",
+	"User.Read.All", "User.ReadWrite.All", "User.Invite.All", "User.DeleteRestore.All", "Policy.Read.All", "Application.ReadWrite.OwnedBy",
 }
 
 // Tenant is one simulated tenant.

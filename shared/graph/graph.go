@@ -14,6 +14,7 @@ import (
 
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/subscription"
+	"github.com/tenantsync/tenantsync/shared/trust"
 )
 
 // Defaults of Options.
@@ -55,6 +56,7 @@ type Graph struct {
 var (
 	_ provisioning.Directories = (*Graph)(nil)
 	_ subscription.Service     = (*Graph)(nil)
+	_ trust.Reader             = (*Graph)(nil)
 )
 
 // New checks the options and finds every mistake at once. It opens no connection.

@@ -33,8 +33,10 @@ type simulated struct {
 
 func simulate(t *testing.T, o entrasim.Options) *simulated {
 	t.Helper()
-	roles := append([]string{"GroupMember.Read.All", "Group.ReadWrite.All"}, entrasim.DefaultRoles...)
-	o.Tenants = []entrasim.Tenant{{Name: "fabrikam", Roles: roles}, {Name: "contoso"}, {Name: "closed", NoConsent: true}}
+	roles := append([]string{"GroupMember.Read.All", "Group.ReadWrite.All", "Policy.ReadWrite.CrossTenantAccess", "Policy.ReadWrite.Authorization"},
+		entrasim.DefaultRoles...)
+	o.Tenants = []entrasim.Tenant{{Name: "fabrikam", Roles: roles}, {Name: "contoso", Roles: roles}, {Name: "closed", NoConsent: true},
+		{Name: "silent", Roles: []string{"User.Read.All"}}}
 	o.App.ExtensionProperties = []string{"tenantsyncSource"}
 	o.PageSize = 2
 	return start(t, o, graph.Reads{})
@@ -99,11 +101,17 @@ func (s *simulated) hire(t *testing.T, name string, more map[string]any) string 
 	return id
 }
 
-func (s *simulated) request(t *testing.T, method, path string, body any) (answer map[string]any) {
+// request is one of the source.
+func (s *simulated) request(t *testing.T, method, path string, body any) map[string]any {
+	t.Helper()
+	return s.requestIn(t, s.source, method, path, body)
+}
+
+func (s *simulated) requestIn(t *testing.T, tenantID, method, path string, body any) (answer map[string]any) {
 	t.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {s.App().ID}, "client_secret": {s.App().Secret},
 		"scope": {"https://graph.microsoft.com/.default"}}
-	token, err := s.client.PostForm(s.URL()+"/"+s.source+"/oauth2/v2.0/token", form)
+	token, err := s.client.PostForm(s.URL()+"/"+tenantID+"/oauth2/v2.0/token", form)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,8 @@ type Outcome struct {
 	Delay time.Duration
 	// Planned: the look after Delay is a change of its own, which arrives only then. Only Later can be.
 	Planned bool
+	// Paused: it is not about this change; its route does not run. Only Later can be.
+	Paused bool
 	// Code is a short, stable, lower-case word pair for machines, such as "ambiguous match".
 	Code string
 	// Err is the sentence for people. It is nil for Done.
@@ -65,6 +67,11 @@ func LaterAfter(delay time.Duration, err error) error {
 // PlannedAfter says that all is done for now, and asks for a look of its own after delay, because of err.
 func PlannedAfter(delay time.Duration, err error) error {
 	return &failure{Outcome{Kind: Later, Delay: delay, Planned: true, Code: "planned", Err: err}}
+}
+
+// PausedAfter asks for another look after delay, because the route does not run now: err says why and what to mend.
+func PausedAfter(delay time.Duration, err error) error {
+	return &failure{Outcome{Kind: Later, Delay: delay, Paused: true, Code: "route paused", Err: err}}
 }
 
 // RetryAfter asks for another attempt. delay is what the other side asked for; 0 leaves it to our own backoff.

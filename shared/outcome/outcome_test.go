@@ -27,6 +27,7 @@ func TestOf(t *testing.T) {
 	}{
 		{"no error is done", nil, outcome.Done, 0, ""},
 		{"later", later, outcome.Later, 3 * time.Second, "too early"},
+		{"later, for the route is paused", outcome.PausedAfter(time.Minute, errCause), outcome.Later, time.Minute, "route paused"},
 		{"retry when the other side said", retry, outcome.Retry, time.Minute, "throttled"},
 		{"retry when nobody said", outcome.RetryAfter(0, "server error", errCause), outcome.Retry, 0, "server error"},
 		{"terminal", terminal, outcome.Terminal, 0, "ambiguous match"},
@@ -52,7 +53,7 @@ func TestOf(t *testing.T) {
 
 func TestOutcomeErrorsKeepTheirCause(t *testing.T) {
 	for _, err := range []error{
-		outcome.LaterAfter(0, errCause), outcome.RetryAfter(0, "x", errCause), outcome.Fail("x", errCause),
+		outcome.LaterAfter(0, errCause), outcome.PausedAfter(0, errCause), outcome.RetryAfter(0, "x", errCause), outcome.Fail("x", errCause),
 	} {
 		if !errors.Is(err, errCause) || err.Error() != errCause.Error() {
 			t.Errorf("%v does not tell its cause", err)

@@ -47,7 +47,7 @@ type AttributeChange struct {
 // Request is one request to a directory. ID is what the directory calls it (Graph: the request-id header), which its owner can look up.
 type Request struct {
 	Method string `json:"method"`
-	Path   string `json:"path"` // without the query, which may hold addresses
+	Path   string `json:"path"`   // without the query, which may hold addresses
 	Status int    `json:"status"` // 0: no answer came
 	ID     string `json:"id,omitempty"`
 }

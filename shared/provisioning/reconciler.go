@@ -35,7 +35,9 @@ type Reconciler struct {
 	Guard Guard
 	// Bus takes the changes of people whose manager came over; nil: they are not looked at then.
 	Bus Bus
-	Now func() time.Time
+	// Trust tells whether a route may run; nil: each does.
+	Trust Trust
+	Now   func() time.Time
 	// Rules are those of a route, by its name; nil, or none for a route, means DefaultRules.
 	Rules map[string]*Rules
 	// Lease and SecondLook; zero means the defaults.
@@ -46,6 +48,9 @@ type Reconciler struct {
 // Reconcile does what the user of c needs on the route. holder is the message id; the result is an outcome error.
 // Safe to call twice, late, out of order, and from many processes at once.
 func (r *Reconciler) Reconcile(ctx context.Context, route tenant.Route, c change.Change, holder string) error {
+	if err := r.trusted(ctx, route, c); err != nil {
+		return err
+	}
 	now := r.Now()
 	lease, link, err := r.Links.Acquire(ctx, LinkKey{Route: route.Name, User: c.User}, holder, now, now.Add(r.lease()))
 	var same HeldBySame

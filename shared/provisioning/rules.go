@@ -26,6 +26,8 @@ type Rules struct {
 	JournalValues bool
 	// Guard limits how many people may leave at once.
 	Guard guard.Limits
+	// TrustAssumed: the route runs without a look at the tenants' policies.
+	TrustAssumed bool
 }
 
 // Scope says which users of the source come over. Users that were themselves invited never do, so that chains cannot loop.
