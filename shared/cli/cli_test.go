@@ -46,6 +46,7 @@ func TestWrongUseIsSaidInOneLineAndExits2(t *testing.T) {
 		{"a decision about all and one", []string{"guard", "reject", "a→b", "u1", "--all"}, "name users, or give --all"},
 		{"an administrator without a key", []string{"guard", "list"}, "set TENANTSYNC_ADMIN_KEY"},
 		{"an administrator of no address", []string{"guard", "list", "--url", "sync"}, "write an address such as"},
+		{"an unknown command of config", []string{"config", "frobnicate"}, `unknown command "frobnicate" for "tenantsync config"`},
 		{"sim without a folder", []string{"sim"}, "give --dir DIR"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,7 +67,7 @@ func TestHelpListsTheCommands(t *testing.T) {
 		if code != exitOK || stderr != "" {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
 		}
-		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  plan ", "\n  guard "} {
+		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  config ", "\n  plan ", "\n  guard "} {
 			if !strings.Contains(stdout, command) {
 				t.Errorf("%v: the help does not list%q:\n%s", args, command, stdout)
 			}

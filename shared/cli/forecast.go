@@ -95,13 +95,6 @@ func (f *forecastOf) summarize(to io.Writer) {
 	}
 }
 
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // describe writes what would become of one user, attribute by attribute.
 func (u foreseen) describe(to io.Writer, paint painter) {
 	who := u.User

@@ -37,7 +37,7 @@ Without a bus (ServiceBusConnection), an embedded one is started, which keeps it
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.serve(c.Context(), o) },
 	}
-	c.Flags().StringVar(&o.config, "config", p.configFile("."), "configuration `file`: tenants and routes")
+	p.configFlag(c, &o.config)
 	c.Flags().StringVar(&o.data, "data", "", "`folder` for links, journal, keys and the embedded bus; made when missing")
 	c.Flags().StringVar(&o.listen, "listen", "127.0.0.1:7071", "`address` to listen on")
 	c.Flags().StringVar(&o.publicURL, "public-url", "", "`URL` under which Graph reaches this process; default http:// and the address")

@@ -3,24 +3,17 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net"
 	"net/url"
-	"os"
 	"sort"
 	"strings"
-
-	"github.com/tenantsync/tenantsync/shared/provisioning"
-	"github.com/tenantsync/tenantsync/shared/tenant"
 )
 
 // Config is a checked configuration.
 type Config struct {
-	Topology *tenant.Topology
-	// Rules are those of each route, by its name.
-	Rules map[string]*provisioning.Rules
+	File
 	Graph Graph
 	Bus   Bus
 	// ClientStateKey is what the clientState of subscriptions is derived from; PreviousClientStateKey is still accepted.
@@ -110,42 +103,29 @@ func (i Invalid) Error() string {
 
 // Load reads the file and the environment. Its error is Invalid when something has to be mended there.
 func Load(path string, getenv func(string) string) (*Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, Invalid{{File: path, Text: "it cannot be read (" + pathless(err) + "); write one with tenants and routes, see README"}}
-	}
-	doc, mistakes := parse(path, text)
-	topology, err := tenant.NewTopology(doc.tenants, doc.routes)
-	mistakes = append(mistakes, doc.locate(path, err)...)
-	c := &Config{Topology: topology}
-	mistakes = append(mistakes, c.environment(path, doc.Line("tenants"), getenv)...)
-	if topology != nil {
-		c.Rules = map[string]*provisioning.Rules{}
-		for i, route := range topology.Routes() { // all of them, in the order of the file
-			c.Rules[route.Name] = doc.rules[i]
-		}
-	}
-	if len(mistakes) > 0 {
-		sort.SliceStable(mistakes, func(i, j int) bool { return order(mistakes[i]) < order(mistakes[j]) })
+	doc, mistakes := read(path)
+	if doc == nil {
 		return nil, Invalid(mistakes)
+	}
+	c := &Config{File: doc.file()}
+	mistakes = append(mistakes, c.environment(path, doc.Line("tenants"), getenv)...)
+	if len(mistakes) > 0 {
+		return nil, inOrder(mistakes)
 	}
 	return c, nil
 }
 
-// order puts what is not in the file last.
+// inOrder sorts mistakes by their line; what is not in the file comes last.
+func inOrder(mistakes []Mistake) Invalid {
+	sort.SliceStable(mistakes, func(i, j int) bool { return order(mistakes[i]) < order(mistakes[j]) })
+	return mistakes
+}
+
 func order(m Mistake) int {
 	if m.Line == 0 {
 		return math.MaxInt
 	}
 	return m.Line
-}
-
-func pathless(err error) string {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	return err.Error()
 }
 
 func (c *Config) environment(path string, tenantsLine int, getenv func(string) string) (mistakes []Mistake) {

@@ -166,6 +166,9 @@ func policyOf(text string) (provisioning.Policy, bool) {
 func (d *document) constant(a mapping.Attribute, n *yaml.Node, path string) (value any) {
 	var err error
 	switch {
+	case n.Tag == "!!null":
+		d.Wrong(n, path, "nothing stands here; write a value")
+		return nil
 	case a.Kind == mapping.Texts || a.Kind == mapping.Any && n.Kind == yaml.SequenceNode:
 		var list []string
 		err, value = n.Decode(&list), list

@@ -142,6 +142,9 @@ func (a Attribute) Check(value any) error {
 }
 
 func (a Attribute) checkText(v string) error {
+	if !utf8.ValidString(v) {
+		return fmt.Errorf("%s has a value that is no text", a.Name)
+	}
 	if n := utf8.RuneCountInString(v); a.Max > 0 && n > a.Max {
 		return fmt.Errorf("%s has %d characters and may have %d; shorten it in the source, or let the mapping do so with truncate: true", a.Name, n, a.Max)
 	}

@@ -21,6 +21,7 @@ func TestAttributesTakeWhatGraphTakes(t *testing.T) {
 		{"an emoji is a character", "department", strings.Repeat("🙂", 64), ""},
 		{"a name of 256", "displayName", strings.Repeat("x", 256), ""},
 		{"a name of 257", "displayName", strings.Repeat("x", 257), "may have 256"},
+		{"bytes that are no text", "department", "\xff", "no text"},
 		{"no department", "department", "", ""},
 		{"no department, said otherwise", "department", nil, ""},
 		{"no display name", "displayName", "", "cannot be cleared"},

@@ -195,7 +195,10 @@ func (k Kind) has(value any) bool {
 	return false
 }
 
-// String is the expression as it was written, shortened if it is long.
+// Text is the expression as it was written.
+func (e *Expression) Text() string { return e.text }
+
+// String is the expression on one line, shortened if it is long.
 func (e *Expression) String() string {
 	const enough = 80
 	line := strings.Join(strings.Fields(e.text), " ")
