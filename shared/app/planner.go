@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,12 +14,16 @@ import (
 	"github.com/tenantsync/tenantsync/shared/graph"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/sqlitestore"
+	"github.com/tenantsync/tenantsync/shared/tenant"
+	"github.com/tenantsync/tenantsync/shared/trust"
 )
 
 // Planner foresees what would happen. It writes nothing to a tenant, and to the store nothing but what a newer program must to read it.
 type Planner struct {
 	forecast.Forecaster
 	directory *graph.Graph
+	gate      *trust.Gate
+	rules     map[string]*provisioning.Rules
 	store     *sqlitestore.Store // nil: links are found by the link key
 }
 
@@ -28,7 +33,7 @@ func NewPlanner(ctx context.Context, c *config.Config, o Options) (*Planner, err
 	if err != nil {
 		return nil, err
 	}
-	p := &Planner{directory: directory}
+	p := &Planner{directory: directory, gate: &trust.Gate{Policies: directory, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, rules: c.Rules}
 	p.Forecaster = forecast.Forecaster{Users: p, Wait: wait}
 	reconciler := &provisioning.Reconciler{Directories: directory, Links: noLinks{}, Rules: c.Rules, Now: time.Now}
 	if c.DataDir != "" {
@@ -60,6 +65,14 @@ func (p *Planner) Linked(ctx context.Context, route string, each func(provisioni
 // UserID finds a user of a source by its object id or principal name.
 func (p *Planner) UserID(ctx context.Context, tenantID, name string) (string, error) {
 	return p.directory.UserID(ctx, tenantID, name)
+}
+
+// Paused says why a route would not run now, whatever is planned for its users; nil: it runs.
+func (p *Planner) Paused(ctx context.Context, route tenant.Route) error {
+	if p.rules[route.Name].TrustAssumed {
+		return nil
+	}
+	return p.gate.Check(ctx, route)
 }
 
 // Close ends the use of the store.

@@ -44,9 +44,9 @@ func TestTheTimerChecksTheTrustOfRoutes(t *testing.T) {
 	}
 	assumed := provisioning.DefaultRules()
 	assumed.TrustAssumed = true
-	c := &config.Config{Topology: topology, Rules: map[string]*provisioning.Rules{
+	c := &config.Config{File: config.File{Topology: topology, Rules: map[string]*provisioning.Rules{
 		"us→contoso": provisioning.DefaultRules(), "us→woodgrove": provisioning.DefaultRules(), "contoso→woodgrove": assumed,
-	}}
+	}}}
 	down, paused := outcome.RetryAfter(0, "service unavailable", errors.New("503")), outcome.PausedAfter(time.Minute, errors.New("no trust"))
 	expired := errors.New("expired")
 	for name, tt := range map[string]struct {

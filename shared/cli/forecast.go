@@ -16,7 +16,9 @@ import (
 
 // forecastOf is what would happen on a route, as it is shown.
 type forecastOf struct {
-	Route   string           `json:"route"`
+	Route string `json:"route"`
+	// Paused says why nothing of this happens until somebody mends it.
+	Paused  string           `json:"paused,omitempty"`
 	Summary forecast.Summary `json:"summary"`
 	Users   []foreseen       `json:"users"`
 }
@@ -85,6 +87,9 @@ func (p Program) showForecast(f forecastOf, o planOptions) error {
 // summarize writes a line for each action and reason.
 func (f *forecastOf) summarize(to io.Writer) {
 	fmt.Fprintf(to, "%s: %s\n", f.Route, counted(f.Summary.Users, "user"))
+	if f.Paused != "" {
+		fmt.Fprintf(to, "  %s\n", f.Paused)
+	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	for _, c := range f.Summary.Counts {
 		fmt.Fprintf(table, "  %s\t%7d\t%s\n", c.Action, c.Users, c.Reason)

@@ -75,6 +75,9 @@ func (p Program) plan(ctx context.Context, o planOptions) (err error) {
 			return fmt.Errorf("%s: %w", route.Name, err)
 		}
 		shown := forecastOf{Route: route.Name, Summary: forecast.Summarize(verdicts, c.Rules[route.Name].Guard)}
+		if paused := planner.Paused(ctx, route); paused != nil {
+			shown.Paused = paused.Error()
+		}
 		for _, v := range verdicts {
 			if v.Action() == forecast.Unclear {
 				unclear++
