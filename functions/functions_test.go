@@ -18,11 +18,12 @@ import (
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
 	"github.com/tenantsync/tenantsync/functions/replay"
+	"github.com/tenantsync/tenantsync/functions/sweep"
 )
 
 func table() []functions.Function {
 	return functions.Table(functions.Handlers{
-		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{},
+		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Sweep: &sweep.Handler{},
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
 	"github.com/tenantsync/tenantsync/functions/replay"
+	"github.com/tenantsync/tenantsync/functions/sweep"
 	"github.com/tenantsync/tenantsync/shared/change"
 )
 
@@ -16,6 +17,7 @@ type Handlers struct {
 	Notify    *notify.Handler
 	Provision *provision.Handler
 	Renew     *renew.Handler
+	Sweep     *sweep.Handler
 	Replay    *replay.Handler
 	Guard     *guard.Handler
 }
@@ -27,6 +29,7 @@ func Table(h Handlers) []Function {
 		{Name: "notify", HTTP: &HTTP{Route: notify.Route, Methods: post, Handler: h.Notify}},
 		{Name: "provision", Queue: &Queue{Name: change.QueueChanges, Handle: h.Provision.Handle}},
 		{Name: "renew", Timer: &Timer{Every: renew.Every, Run: h.Renew.Run}},
+		{Name: "sweep", Timer: &Timer{Every: sweep.Every, Run: h.Sweep.Run}},
 		{Name: "guard", HTTP: &HTTP{Route: guard.Route, Methods: []string{http.MethodGet, http.MethodPost}, Keyed: true, Handler: h.Guard}},
 		{Name: "replay", HTTP: &HTTP{Route: replay.Route, Methods: post, Keyed: true, Handler: h.Replay}},
 	}

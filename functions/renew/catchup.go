@@ -2,10 +2,9 @@ package renew
 
 import (
 	"context"
+	"fmt"
 	"time"
 
-	"github.com/tenantsync/tenantsync/shared/change"
-	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/subscription"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
@@ -59,51 +58,18 @@ func (h *Handler) wasAbsent(ctx context.Context, tenantID string) (bool, error) 
 func routeCursor(r tenant.Route) string     { return "catch-up/" + r.Name + "/" + r.Target.ID }
 func presenceCursor(tenantID string) string { return "served/" + tenantID }
 
+// lookAtEverybody has a place for the sweeps to go on from before it begins: what changes meanwhile they find.
 func (h *Handler) lookAtEverybody(ctx context.Context, held subscription.Held, routes []tenant.Route) error {
-	seen := map[string]bool{}
-	err := h.Users.UserIDs(ctx, held.TenantID, func(ids []string) error {
-		for _, id := range ids {
-			seen[id] = true
-		}
-		return h.send(ctx, held.ID, routes, ids, false)
-	})
-	if err != nil {
+	if err := h.Sweeps.Begin(ctx, held.TenantID); err != nil {
+		return fmt.Errorf("begin to track changes: %w", err)
+	}
+	if err := h.Census.Take(ctx, held.TenantID, routes, "subscription "+held.ID); err != nil {
 		return err
 	}
 	for _, route := range routes {
-		var left []string
-		err := h.Store.Linked(ctx, route.Name, func(l provisioning.Link) error {
-			if l.State == provisioning.LinkActive && !seen[l.Key.User] {
-				left = append(left, l.Key.User)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		// Not listed is no proof. As a claim that they are gone for good it is verified, and by a second look.
-		if err := h.send(ctx, held.ID, []tenant.Route{route}, left, true); err != nil {
-			return err
-		}
 		if err := h.Store.SaveCursor(ctx, routeCursor(route), held.ID); err != nil {
 			return err
 		}
 	}
-	h.Log.InfoContext(ctx, "renew: everybody is looked at", "tenant", held.TenantID, "users", len(seen), "routes", len(routes))
 	return nil
-}
-
-func (h *Handler) send(ctx context.Context, subscriptionID string, routes []tenant.Route, ids []string, deleted bool) error {
-	now := h.Now()
-	changes := make([]change.Change, 0, len(routes)*len(ids))
-	for _, route := range routes {
-		for _, id := range ids {
-			changes = append(changes, change.Change{Route: route.Name, User: id, Cause: change.CauseCatchUp, Deleted: deleted,
-				Key: change.Key(subscriptionID, id, now.Format(time.RFC3339Nano)), ArrivedAt: now})
-		}
-	}
-	if len(changes) == 0 {
-		return nil
-	}
-	return h.Bus.Send(ctx, change.QueueChanges, changes)
 }

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tenantsync/tenantsync/shared/change"
-	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/subscription"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
@@ -23,30 +21,29 @@ type Renewer interface {
 	Run(ctx context.Context) ([]subscription.Held, error)
 }
 
-// Users lists the internal users of a tenant, page by page.
-type Users interface {
-	UserIDs(ctx context.Context, tenantID string, each func(ids []string) error) error
-}
-
-// Store remembers for which subscription everybody was looked at, and whom we linked.
+// Store remembers for which subscription everybody was looked at.
 type Store interface {
 	Cursor(ctx context.Context, name string) (string, error)
 	SaveCursor(ctx context.Context, name, value string) error
-	Linked(ctx context.Context, route string, each func(provisioning.Link) error) error
 }
 
-// Bus takes changes.
-type Bus interface {
-	Send(ctx context.Context, queue string, changes []change.Change) error
+// Census has everybody on routes looked at.
+type Census interface {
+	Take(ctx context.Context, tenantID string, routes []tenant.Route, occasion string) error
+}
+
+// Sweeps find later what changes from now on.
+type Sweeps interface {
+	Begin(ctx context.Context, tenantID string) error
 }
 
 // Handler is the timer's work.
 type Handler struct {
 	Renewer  Renewer
 	Topology *tenant.Topology
-	Users    Users
 	Store    Store
-	Bus      Bus
+	Census   Census
+	Sweeps   Sweeps
 	// Forgetful says that the bus has lost what it held when this process began, so that the first run looks at everybody.
 	Forgetful bool
 	Now       func() time.Time

@@ -3,6 +3,7 @@ package renew_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tenantsync/tenantsync/functions/renew"
+	"github.com/tenantsync/tenantsync/shared/census"
 	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/subscription"
@@ -31,6 +33,7 @@ type world struct {
 	linked   map[string][]provisioning.Link
 	cursors  map[string]string
 	sent     []change.Change
+	begun    []string         // where sweeps got a place to go on from, and when
 	failing  map[string]error // call → its error
 	now      time.Time
 }
@@ -109,7 +112,21 @@ func newBench(t *testing.T) (*world, *renew.Handler) {
 		linked:   map[string][]provisioning.Link{}, cursors: map[string]string{}, failing: map[string]error{},
 		now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
 	}
-	return w, &renew.Handler{Renewer: w, Topology: topology, Users: w, Store: w, Bus: w, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler)}
+	h := &renew.Handler{Topology: topology}
+	w.serve(h)
+	return w, h
+}
+
+// serve makes the world that of a handler.
+func (w *world) serve(h *renew.Handler) {
+	h.Now, h.Log = func() time.Time { return w.now }, slog.New(slog.DiscardHandler)
+	h.Renewer, h.Store, h.Sweeps = w, w, w
+	h.Census = &census.Taker{Users: w, Links: w, Bus: w, Now: h.Now, Log: h.Log}
+}
+
+func (w *world) Begin(_ context.Context, tenantID string) error {
+	w.begun = append(w.begun, fmt.Sprintf("%s after %d changes", tenantID, len(w.sent)))
+	return w.failing["begin"]
 }
 
 const everybody = "m1 on mexico→contoso, m2 on mexico→contoso, m3 on mexico→contoso, u1 on us→contoso, u1 on us→woodgrove"
@@ -135,6 +152,14 @@ func TestEverybodyIsLookedAtOncePerSubscription(t *testing.T) {
 	run(t, h)
 	if got, want := w.lookedAt(), "m1 on mexico→contoso, m2 on mexico→contoso, m3 on mexico→contoso"; got != want {
 		t.Errorf("after one subscription began anew, looked at %s\nwant %s", got, want)
+	}
+}
+
+func TestSweepsGoOnFromBeforeEverybodyIsLookedAt(t *testing.T) {
+	w, h := newBench(t)
+	run(t, h)
+	if want := []string{mexicoID + " after 0 changes", usID + " after 3 changes"}; !slices.Equal(w.begun, want) {
+		t.Errorf("they go on from %v, want %v", w.begun, want)
 	}
 }
 
@@ -171,7 +196,8 @@ func TestAForgetfulBusIsToldOnceAboutEverybody(t *testing.T) {
 	w.lookedAt()
 	// The same data, a new process, an empty bus.
 	_, h = newBench(t)
-	h.Renewer, h.Users, h.Store, h.Bus, h.Now, h.Forgetful = w, w, w, w, func() time.Time { return w.now }, true
+	w.serve(h)
+	h.Forgetful = true
 	run(t, h)
 	if got := w.lookedAt(); got != everybody {
 		t.Errorf("looked at %s\nwant %s", got, everybody)
@@ -236,6 +262,7 @@ func TestACatchUpThatFailedIsDoneAgainFromTheStart(t *testing.T) {
 		"the links cannot be read":            "linked",
 		"its end cannot be remembered":        "save cursor",
 		"it is not known whether it was done": "cursor",
+		"no sweep can go on from here":        "begin",
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, h := newBench(t)

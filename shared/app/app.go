@@ -19,12 +19,15 @@ import (
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
 	"github.com/tenantsync/tenantsync/functions/replay"
+	sweepfunction "github.com/tenantsync/tenantsync/functions/sweep"
+	"github.com/tenantsync/tenantsync/shared/census"
 	"github.com/tenantsync/tenantsync/shared/config"
 	"github.com/tenantsync/tenantsync/shared/graph"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/servicebus"
 	"github.com/tenantsync/tenantsync/shared/sqlitestore"
 	"github.com/tenantsync/tenantsync/shared/subscription"
+	"github.com/tenantsync/tenantsync/shared/sweep"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 	"github.com/tenantsync/tenantsync/shared/trust"
 )
@@ -140,13 +143,16 @@ func handlers(c *config.Config, o Options, directory *graph.Graph, bus *serviceb
 	}
 	sources := c.Topology.Sources()
 	gate := &trust.Gate{Policies: directory, Every: o.TrustEvery, Now: time.Now, Log: o.Log}
+	everybody := &census.Taker{Users: directory, Links: store, Bus: bus, Now: time.Now, Log: o.Log}
+	sweeper := &sweep.Sweeper{Topology: c.Topology, Tracker: directory, Store: store, Bus: bus, Census: everybody, Now: time.Now, Log: o.Log}
 	return functions.Handlers{
 		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
 		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
 			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Trust: gate, Now: time.Now}},
-		Renew: &renew.Handler{Topology: c.Topology, Users: directory, Store: store, Bus: bus, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
+		Renew: &renew.Handler{Topology: c.Topology, Store: store, Census: everybody, Sweeps: sweeper, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
 			Renewer: checked{&subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
 				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}, gate, c}},
+		Sweep:  &sweepfunction.Handler{Sweeper: sweeper},
 		Replay: &replay.Handler{Bus: bus, Log: o.Log},
 		Guard:  &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: time.Now, Log: o.Log},
 	}

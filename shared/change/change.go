@@ -29,6 +29,7 @@ const (
 	CauseReplay       Cause = "replay"       // a person replayed a dead letter
 	CausePlanned      Cause = "planned"      // an earlier look asked for this one
 	CauseApproved     Cause = "approved"     // a person approved a departure that was held
+	CauseSweep        Cause = "sweep"        // change tracking told of it
 	CauseManager      Cause = "manager"      // the user's manager came over
 )
 

@@ -1,0 +1,77 @@
+package main_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/tenantsync/tenantsync/shared/demo"
+	"github.com/tenantsync/tenantsync/shared/entrasim"
+)
+
+// sweep runs the timer once, now.
+func (h *house) sweep(t *testing.T) {
+	t.Helper()
+	for _, f := range h.program.Functions {
+		if f.Name == "sweep" {
+			if err := f.Timer.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("there is no function sweep")
+}
+
+// tracked waits until a sweep has a place to go on from in every source.
+func (h *house) tracked(t *testing.T) {
+	t.Helper()
+	eventually(t, patience, func() string {
+		for _, source := range h.sources {
+			if at, err := h.program.Store.Cursor(t.Context(), "sweep/"+source.ID); err != nil || at == "" {
+				return fmt.Sprintf("%s is not tracked yet (%v)", source.Name, err)
+			}
+		}
+		return ""
+	})
+}
+
+func TestASweepFindsWhatNoNotificationTold(t *testing.T) {
+	for _, lost := range []float64{0.3, 1} {
+		t.Run(fmt.Sprintf("%.0f %% of the notifications are lost", lost*100), func(t *testing.T) {
+			t.Parallel()
+			h := open(t, entrasim.Notify{Duplicate: true, Reorder: true, Lose: lost}, 41)
+			h.tracked(t)
+			people := append(crowd(41, 15, usDomain), crowd(141, 15, mexicoDomain)...)
+			homes := []*directory{h.directory(t, demo.US), h.directory(t, demo.Mexico)}
+			err := all(careers(rand.New(rand.NewPCG(41, 41)), len(people)), func(i int, c career) error {
+				return c.live(homes[i/15], people[i])
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lost == 1 && h.wrong() == "" {
+				t.Error("all is right although nobody told; this test shows nothing")
+			}
+			h.sweep(t)
+			took := h.settles(t)
+			t.Logf("right %s after the sweep", took.Round(time.Millisecond))
+		})
+	}
+}
+
+func TestASweepWhoseCursorExpiredLooksAtEverybody(t *testing.T) {
+	t.Parallel()
+	h := open(t, entrasim.Notify{Lose: 1}, 43)
+	h.tracked(t)
+	home := h.directory(t, demo.US)
+	if err := all(crowd(43, 10, usDomain), func(_ int, person map[string]any) error { _, err := home.join(person); return err }); err != nil {
+		t.Fatal(err)
+	}
+	w := h.graph.Weather()
+	w.Forget = 1 // every token of change tracking is answered with 410
+	h.graph.SetWeather(w)
+	h.sweep(t)
+	h.settles(t)
+}
