@@ -144,7 +144,10 @@ func handlers(c *config.Config, o Options, directory *graph.Graph, bus *serviceb
 	sources := c.Topology.Sources()
 	gate := &trust.Gate{Policies: directory, Every: o.TrustEvery, Now: time.Now, Log: o.Log}
 	everybody := &census.Taker{Users: directory, Links: store, Bus: bus, Now: time.Now, Log: o.Log}
-	sweeper := &sweep.Sweeper{Topology: c.Topology, Tracker: directory, Store: store, Bus: bus, Census: everybody, Now: time.Now, Log: o.Log}
+	sweeper := &sweep.Sweeper{Topology: c.Topology, Tracker: directory, Store: store, Bus: bus, Census: everybody, Groups: map[string][]string{}, MemberTracker: directory, Now: time.Now, Log: o.Log}
+	for name, rules := range c.Rules {
+		sweeper.Groups[name] = rules.Scope.Groups
+	}
 	return functions.Handlers{
 		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
 		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,

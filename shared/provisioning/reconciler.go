@@ -134,7 +134,7 @@ func (r *Reconciler) run(ctx context.Context, route tenant.Route, c change.Chang
 	case err != nil:
 	case w.missed(ctx):
 		err = outcome.LaterAfter(lookAgain, errors.New("its manager came over meanwhile"))
-	case decision.Action == ActionNone && c.Cause == change.CauseNotification && w.early() > 0:
+	case decision.Action == ActionNone && (c.Cause == change.CauseNotification || c.Cause == change.CauseSweep) && w.early() > 0:
 		err = outcome.LaterAfter(w.early(), errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
 	case !decision.Again.IsZero():
 		err = outcome.PlannedAfter(max(decision.Again.Sub(r.Now()), lookAgain), fmt.Errorf("decided again on %s", decision.Again.UTC().Format(time.RFC3339)))

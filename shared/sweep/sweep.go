@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,8 +60,11 @@ type Sweeper struct {
 	Store    Store
 	Bus      Bus
 	Census   Census
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Groups are those of the scope of each route, by its name; MemberTracker is needed where there are any.
+	Groups        map[string][]string
+	MemberTracker MemberTracker
+	Now           func() time.Time
+	Log           *slog.Logger
 
 	mu sync.Mutex // one round at a time: none goes on from a cursor that another is about to replace
 }
@@ -79,7 +83,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	defer s.mu.Unlock()
 	var failures []error
 	for _, source := range s.Topology.Sources() {
-		if err := s.sweep(ctx, source); err != nil {
+		if err := errors.Join(s.sweep(ctx, source), s.sweepMembers(ctx, source)); err != nil {
 			failures = append(failures, fmt.Errorf("sweep %s (%s): %w", source.Name, source.ID, err))
 		}
 	}
@@ -92,10 +96,17 @@ func (s *Sweeper) Begin(ctx context.Context, tenantID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, err := s.position(ctx, tenantID)
-	if err != nil || at.Cursor != "" {
+	if err == nil && at.Cursor == "" {
+		err = s.restart(ctx, tenantID)
+	}
+	if err != nil {
 		return err
 	}
-	return s.restart(ctx, tenantID)
+	i := slices.IndexFunc(s.Topology.Sources(), func(source tenant.Tenant) bool { return source.ID == tenantID })
+	if i < 0 {
+		return nil
+	}
+	return s.beginMembers(ctx, s.Topology.Sources()[i])
 }
 
 func (s *Sweeper) sweep(ctx context.Context, source tenant.Tenant) error {
@@ -112,7 +123,7 @@ func (s *Sweeper) sweep(ctx context.Context, source tenant.Tenant) error {
 	found := 0
 	next, err := s.Tracker.Changes(ctx, source.ID, at.Cursor, func(page []Changed) error {
 		found += len(page)
-		return s.send(ctx, source, at.Cursor, page)
+		return s.send(ctx, s.Topology.From(source.ID), at.Cursor, page)
 	})
 	if errors.Is(err, ErrExpired) {
 		return s.lookAtEverybody(ctx, source, "what changed meanwhile is not known any more")
@@ -148,9 +159,8 @@ func (s *Sweeper) restart(ctx context.Context, tenantID string) error {
 }
 
 // send puts the changes of a page on the bus. A round that is repeated makes the same messages, which duplicate detection drops.
-func (s *Sweeper) send(ctx context.Context, source tenant.Tenant, cursor string, page []Changed) error {
+func (s *Sweeper) send(ctx context.Context, routes []tenant.Route, cursor string, page []Changed) error {
 	now := s.Now()
-	routes := s.Topology.From(source.ID)
 	changes := make([]change.Change, 0, len(page)*len(routes))
 	for _, c := range page {
 		for _, route := range routes {

@@ -28,6 +28,8 @@ type world struct {
 	cursors   map[string]string
 	sent      []change.Change
 	censuses  []string
+	members   map[string][]sweep.Member // what happened in a group
+	inside    map[string][]string       // the groups in a group
 	failing   map[string]error
 	log       []string // calls, in order
 }
@@ -121,9 +123,9 @@ func newWorld(t *testing.T) (*world, *sweep.Sweeper) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{histories: map[string][]sweep.Changed{}, tracked: "city", cursors: map[string]string{}, failing: map[string]error{}}
+	w := &world{histories: map[string][]sweep.Changed{}, members: map[string][]sweep.Member{}, inside: map[string][]string{}, tracked: "city", cursors: map[string]string{}, failing: map[string]error{}}
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	return w, &sweep.Sweeper{Topology: topology, Tracker: w, Store: w, Bus: w, Census: w, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
+	return w, &sweep.Sweeper{Topology: topology, Tracker: w, Store: w, Bus: w, Census: w, MemberTracker: w, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
 }
 
 func (w *world) happens(tenantID string, users ...string) {
