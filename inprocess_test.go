@@ -89,8 +89,11 @@ func openWith(t *testing.T, weather entrasim.Notify, seed uint64, o app.Options)
 func openBus(t *testing.T, addr string) *broker.Server {
 	t.Helper()
 	bus, err := broker.New(broker.Options{
-		Queues: []broker.QueueConfig{{Name: change.QueueChanges, LockDuration: standalone.LockDuration, DuplicateDetectionWindow: time.Minute}},
-		Keys:   map[string]broker.Key{"test": {Secret: "secret", Listen: true, Send: true, Manage: true}},
+		Queues: []broker.QueueConfig{
+			{Name: change.QueueChanges, LockDuration: standalone.LockDuration, DuplicateDetectionWindow: time.Minute},
+			{Name: change.QueueBackfill, LockDuration: standalone.LockDuration, DuplicateDetectionWindow: time.Minute},
+		},
+		Keys: map[string]broker.Key{"test": {Secret: "secret", Listen: true, Send: true, Manage: true}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -209,12 +212,14 @@ var followed = []string{"displayName", "department", "jobTitle", "mail", "accoun
 // nobody else has one; and nobody ever had two, not even one that is deleted by now. Nothing is right while a change
 // waits on the bus or is a dead letter; scheduled ones are only second looks.
 func (h *house) wrong() string {
-	counts, err := h.bus.Counts(change.QueueChanges)
-	if err != nil {
-		return err.Error()
-	}
-	if counts.Active > 0 || counts.DeadLettered > 0 {
-		return fmt.Sprintf("the bus still holds %+v", counts)
+	for _, queue := range change.Queues() {
+		counts, err := h.bus.Counts(queue)
+		if err != nil {
+			return err.Error()
+		}
+		if counts.Active > 0 || counts.DeadLettered > 0 {
+			return fmt.Sprintf("the bus still holds %+v of %s", counts, queue)
+		}
 	}
 	app := h.graph.App()
 	keyOf := func(u map[string]any) any {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/demo"
 	"github.com/tenantsync/tenantsync/shared/entrasim"
 )
@@ -73,5 +74,44 @@ func TestASweepWhoseCursorExpiredLooksAtEverybody(t *testing.T) {
 	w.Forget = 1 // every token of change tracking is answered with 410
 	h.graph.SetWeather(w)
 	h.sweep(t)
+	h.settles(t)
+}
+
+func TestALiveChangeDoesNotWaitBehindALookAtEverybody(t *testing.T) {
+	t.Parallel()
+	h := open(t, entrasim.Notify{Lose: 1}, 47)
+	h.tracked(t)
+	home := h.directory(t, demo.US)
+	leaver := crowd(47, 1, usDomain)[0]
+	id, err := home.join(leaver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.notify(t, id)
+	h.settles(t)
+	if err := all(crowd(147, 300, usDomain), func(_ int, person map[string]any) error { _, err := home.join(person); return err }); err != nil {
+		t.Fatal(err)
+	}
+	w := h.graph.Weather()
+	w.Forget = 1
+	h.graph.SetWeather(w)
+	h.sweep(t)
+	if err := home.change(id, map[string]any{"accountEnabled": false}); err != nil {
+		t.Fatal(err)
+	}
+	h.notify(t, id)
+	target := h.directory(t, demo.Contoso)
+	took := eventually(t, soon, func() string {
+		users, err := target.withMail(fmt.Sprint(leaver["mail"]))
+		if err != nil || len(users) != 1 || users[0].AccountEnabled {
+			return fmt.Sprintf("the target shows %+v, %v", users, err)
+		}
+		return ""
+	})
+	waiting, err := h.bus.Counts(change.QueueBackfill)
+	if err != nil || waiting.Active < 50 {
+		t.Errorf("%d of 300 still wait when the leaver is blocked, %v; this test shows nothing", waiting.Active, err)
+	}
+	t.Logf("blocked after %s, with %d of 300 still waiting", took.Round(time.Millisecond), waiting.Active)
 	h.settles(t)
 }

@@ -38,4 +38,6 @@ type Timer struct {
 type Queue struct {
 	Name   string
 	Handle func(ctx context.Context, d change.Delivery) error
+	// Bulk work has fewer workers than live work, on a host that runs them itself.
+	Bulk bool
 }

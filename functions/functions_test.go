@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tenantsync/tenantsync/functions"
+	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
@@ -23,7 +24,7 @@ import (
 
 func table() []functions.Function {
 	return functions.Table(functions.Handlers{
-		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Sweep: &sweep.Handler{},
+		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Backfill: &backfill.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Sweep: &sweep.Handler{},
 	})
 }
 

@@ -3,6 +3,7 @@ package functions
 import (
 	"net/http"
 
+	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
@@ -16,6 +17,7 @@ import (
 type Handlers struct {
 	Notify    *notify.Handler
 	Provision *provision.Handler
+	Backfill  *backfill.Handler
 	Renew     *renew.Handler
 	Sweep     *sweep.Handler
 	Replay    *replay.Handler
@@ -28,6 +30,7 @@ func Table(h Handlers) []Function {
 	return []Function{
 		{Name: "notify", HTTP: &HTTP{Route: notify.Route, Methods: post, Handler: h.Notify}},
 		{Name: "provision", Queue: &Queue{Name: change.QueueChanges, Handle: h.Provision.Handle}},
+		{Name: "backfill", Queue: &Queue{Name: change.QueueBackfill, Handle: h.Backfill.Handle, Bulk: true}},
 		{Name: "renew", Timer: &Timer{Every: renew.Every, Run: h.Renew.Run}},
 		{Name: "sweep", Timer: &Timer{Every: sweep.Every, Run: h.Sweep.Run}},
 		{Name: "guard", HTTP: &HTTP{Route: guard.Route, Methods: []string{http.MethodGet, http.MethodPost}, Keyed: true, Handler: h.Guard}},

@@ -121,7 +121,7 @@ func TestADecisionIsStoredAndWhatIsApprovedIsLookedAtAtOnce(t *testing.T) {
 			var sent []string
 			for _, c := range w.sent {
 				sent = append(sent, c.User)
-				if c.Route != route || c.Cause != change.CauseApproved || !c.ArrivedAt.Equal(now) || c.Key == "" {
+				if c.Route != route || c.Cause != change.CauseApproved || !c.ArrivedAt.Equal(now) || c.Key == "" || !c.Deleted {
 					t.Errorf("sent %+v", c)
 				}
 			}

@@ -68,7 +68,9 @@ func (h *Handler) bounded(c change.Change, o outcome.Outcome) outcome.Outcome {
 	if c.Attempt+1 < MaxAttempts && age < MaxAge {
 		return o
 	}
-	return outcome.Of(outcome.Fail(o.Code, fmt.Errorf("given up after %d attempts in %s: %w", c.Attempt+1, age.Round(time.Second), o.Err)))
+	given := outcome.Of(outcome.Fail(o.Code, fmt.Errorf("given up after %d attempts in %s: %w", c.Attempt+1, age.Round(time.Second), o.Err)))
+	given.Then = o.Then
+	return given
 }
 
 // settle is the one place that turns an outcome into what happens to the message. A copy is scheduled before the
@@ -91,7 +93,13 @@ func (h *Handler) settle(ctx context.Context, d change.Delivery, c change.Change
 		next := c.Retry(d.DeliveryCount)
 		err = h.again(ctx, d, next, max(o.Delay, outcome.Backoff(next.Attempt, h.Jitter())))
 	case outcome.Terminal:
-		err = h.Bus.DeadLetter(ctx, d, o.Code, o.Err.Error())
+		if o.Then > 0 {
+			at := h.Now().Add(o.Then)
+			err = h.Bus.Schedule(ctx, d.Queue, at, c.Planned(d.DeliveryCount, at))
+		}
+		if err == nil {
+			err = h.Bus.DeadLetter(ctx, d, o.Code, o.Err.Error())
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("settle message %s as %s: %w", d.MessageID, o.Kind, err)

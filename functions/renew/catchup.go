@@ -25,7 +25,7 @@ func (h *Handler) catchUp(ctx context.Context, held subscription.Held) error {
 		if err != nil {
 			return err
 		}
-		if absent || done != held.ID {
+		if absent || done != h.caughtUp(held, route) {
 			behind = append(behind, route)
 		}
 	}
@@ -54,7 +54,12 @@ func (h *Handler) wasAbsent(ctx context.Context, tenantID string) (bool, error) 
 	return err != nil || h.Now().Sub(at) > graphRetries, nil
 }
 
-// Names of cursors: which subscription a route has caught up with, and when a tenant was last served.
+// caughtUp is what a route has caught up with: a subscription, and the rules by which everybody was looked at.
+func (h *Handler) caughtUp(held subscription.Held, r tenant.Route) string {
+	return held.ID + "/" + h.Rules[r.Name]
+}
+
+// Names of cursors: what a route has caught up with, and when a tenant was last served.
 func routeCursor(r tenant.Route) string     { return "catch-up/" + r.Name + "/" + r.Target.ID }
 func presenceCursor(tenantID string) string { return "served/" + tenantID }
 
@@ -67,7 +72,7 @@ func (h *Handler) lookAtEverybody(ctx context.Context, held subscription.Held, r
 		return err
 	}
 	for _, route := range routes {
-		if err := h.Store.SaveCursor(ctx, routeCursor(route), held.ID); err != nil {
+		if err := h.Store.SaveCursor(ctx, routeCursor(route), h.caughtUp(held, route)); err != nil {
 			return err
 		}
 	}

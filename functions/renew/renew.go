@@ -44,6 +44,8 @@ type Handler struct {
 	Store    Store
 	Census   Census
 	Sweeps   Sweeps
+	// Rules tell by a fingerprint, for each route by its name, when the rules about people have changed.
+	Rules map[string]string
 	// Forgetful says that the bus has lost what it held when this process began, so that the first run looks at everybody.
 	Forgetful bool
 	Now       func() time.Time
@@ -54,7 +56,7 @@ type Handler struct {
 }
 
 // Run renews what is due. What happened while nobody listened was never notified, so a route catches up when it is new,
-// when the subscription of its source is, and after a long absence: a change for everybody in the source and everybody
+// when the subscription of its source is, after a long absence, and when its rules have changed: a change for everybody in the source and everybody
 // linked from it. A catch-up that fails is tried again on the next run.
 func (h *Handler) Run(ctx context.Context) error {
 	h.running.Lock()

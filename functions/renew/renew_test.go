@@ -75,8 +75,10 @@ func (w *world) Linked(_ context.Context, route string, each func(provisioning.L
 }
 
 func (w *world) Send(_ context.Context, queue string, changes []change.Change) error {
-	if queue != change.QueueChanges {
-		return errors.New("there is no queue " + queue)
+	for _, c := range changes {
+		if want := map[bool]string{true: change.QueueChanges, false: change.QueueBackfill}[c.Deleted]; queue != want {
+			return fmt.Errorf("%s goes to %s, want %s", c.User, queue, want) // only who may have left does not wait
+		}
 	}
 	if err := w.failing["send"]; err != nil {
 		return err
@@ -171,6 +173,22 @@ func TestARouteThatIsNewCatchesUpByItself(t *testing.T) {
 	run(t, h)
 	if got, want := w.lookedAt(), "u1 on us→woodgrove"; got != want {
 		t.Errorf("looked at %s\nwant %s", got, want)
+	}
+}
+
+func TestARouteWhoseRulesChangedCatchesUpByItself(t *testing.T) {
+	w, h := newBench(t)
+	h.Rules = map[string]string{"us→contoso": "r1", "us→woodgrove": "r1"}
+	run(t, h)
+	w.lookedAt()
+	h.Rules = map[string]string{"us→contoso": "r1", "us→woodgrove": "r2"}
+	run(t, h)
+	if got, want := w.lookedAt(), "u1 on us→woodgrove"; got != want {
+		t.Errorf("looked at %s\nwant %s", got, want)
+	}
+	run(t, h)
+	if got := w.lookedAt(); got != "" {
+		t.Errorf("and then again at %s", got)
 	}
 }
 

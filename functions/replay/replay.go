@@ -59,7 +59,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, failure{Error: err.Error()})
 		return
 	}
-	report, err := h.Bus.Replay(r.Context(), req)
+	report, err := h.replay(r.Context(), req)
 	log := h.Log.With("route", req.Filter.Route, "reason", req.Filter.Reason, "dryRun", req.DryRun,
 		"replayed", report.Replayed, "skipped", report.Skipped, "unreadable", report.Broken)
 	if err != nil {
@@ -69,6 +69,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	log.InfoContext(r.Context(), "replay")
 	answer(w, http.StatusOK, report)
+}
+
+// replay takes the letters of live changes first, and of the bulk work as many as there may still be.
+func (h *Handler) replay(ctx context.Context, req deadletter.Request) (all deadletter.Report, err error) {
+	most := req.Max
+	for _, queue := range change.Queues() {
+		req.Queue, req.Max = queue, most-all.Replayed
+		if req.Max == 0 {
+			break
+		}
+		report, err := h.Bus.Replay(ctx, req)
+		all.Add(report)
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
 }
 
 func decode(w http.ResponseWriter, r *http.Request) (deadletter.Request, error) {

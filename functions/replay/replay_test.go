@@ -26,6 +26,9 @@ type bus struct {
 
 func (b *bus) Replay(_ context.Context, r deadletter.Request) (deadletter.Report, error) {
 	b.requests = append(b.requests, r)
+	if r.Queue != change.QueueChanges {
+		return deadletter.Report{}, nil
+	}
 	return b.report, b.err
 }
 
@@ -61,8 +64,10 @@ func TestARequestChoosesLetters(t *testing.T) {
 			if tt.want != nil {
 				tt.want(&want)
 			}
-			if !reflect.DeepEqual(b.requests, []deadletter.Request{want}) {
-				t.Errorf("asked the bus for %+v, want %+v", b.requests, want)
+			bulk := want
+			bulk.Queue = change.QueueBackfill
+			if !reflect.DeepEqual(b.requests, []deadletter.Request{want, bulk}) {
+				t.Errorf("asked the bus for %+v, want %+v, and the same of the other queue", b.requests, want)
 			}
 		})
 	}
@@ -118,6 +123,20 @@ func TestTheAnswerIsTheReport(t *testing.T) {
 				t.Errorf("%d %s %s\nwant %d %s", w.Code, w.Header().Get("Content-Type"), w.Body, tt.status, tt.body)
 			}
 		})
+	}
+}
+
+func TestTheOtherQueueGivesOnlyWhatIsLeftToTake(t *testing.T) {
+	for taken, want := range map[int]int{0: 5, 3: 2, 5: 0} {
+		b := &bus{report: deadletter.Report{Replayed: taken}}
+		call(b, http.MethodPost, `{"max":5}`)
+		got := 0
+		if len(b.requests) == 2 {
+			got = b.requests[1].Max
+		}
+		if got != want {
+			t.Errorf("after %d of 5, the other queue is asked for %d, want %d", taken, got, want)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tenantsync/tenantsync/functions"
+	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
@@ -77,7 +78,11 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, bus.Close(ctx))
 	}
-	return &App{Functions: functions.Table(handlers(c, o, directory, bus, store)), Bus: bus, Store: store}, nil
+	fingerprints, err := c.Fingerprints()
+	if err != nil {
+		return nil, errors.Join(err, bus.Close(ctx), store.Close())
+	}
+	return &App{Functions: functions.Table(handlers(c, o, fingerprints, directory, bus, store)), Bus: bus, Store: store}, nil
 }
 
 // storeFile holds links, leases and the journal, in the data folder.
@@ -132,7 +137,7 @@ func reads(rules map[string]*provisioning.Rules) (all graph.Reads) {
 	return all
 }
 
-func handlers(c *config.Config, o Options, directory *graph.Graph, bus *servicebus.Bus, store *sqlitestore.Store) functions.Handlers {
+func handlers(c *config.Config, o Options, fingerprints map[string]string, directory *graph.Graph, bus *servicebus.Bus, store *sqlitestore.Store) functions.Handlers {
 	var journal provisioning.Journal = logged{store, o.Log}
 	if o.Journal != nil {
 		journal = o.Journal(journal)
@@ -148,11 +153,12 @@ func handlers(c *config.Config, o Options, directory *graph.Graph, bus *serviceb
 	for name, rules := range c.Rules {
 		sweeper.Groups[name] = rules.Scope.Groups
 	}
+	live := &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
+		Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Trust: gate, Now: time.Now}}
 	return functions.Handlers{
-		Notify: &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
-		Provision: &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
-			Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Trust: gate, Now: time.Now}},
-		Renew: &renew.Handler{Topology: c.Topology, Store: store, Census: everybody, Sweeps: sweeper, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
+		Notify:    &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
+		Provision: live, Backfill: &backfill.Handler{Provision: live},
+		Renew: &renew.Handler{Topology: c.Topology, Store: store, Census: everybody, Sweeps: sweeper, Rules: fingerprints, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
 			Renewer: checked{&subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
 				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}, gate, c}},
 		Sweep:  &sweepfunction.Handler{Sweeper: sweeper},

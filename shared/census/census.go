@@ -35,7 +35,7 @@ type Taker struct {
 	Log   *slog.Logger
 }
 
-// Take puts a change for everybody on the routes of a tenant on the bus. occasion is what makes it necessary: it tells the changes of two
+// Take puts a change for everybody on the routes of a tenant on the bus, in the lane for bulk work. occasion is what makes it necessary: it tells the changes of two
 // censuses apart, and those of one that is repeated from those of the first.
 func (t *Taker) Take(ctx context.Context, tenantID string, routes []tenant.Route, occasion string) error {
 	seen := map[string]bool{}
@@ -43,7 +43,7 @@ func (t *Taker) Take(ctx context.Context, tenantID string, routes []tenant.Route
 		for _, id := range ids {
 			seen[id] = true
 		}
-		return t.send(ctx, occasion, routes, ids, false)
+		return t.send(ctx, change.QueueBackfill, occasion, routes, ids, false)
 	})
 	if err != nil {
 		return err
@@ -59,8 +59,9 @@ func (t *Taker) Take(ctx context.Context, tenantID string, routes []tenant.Route
 		if err != nil {
 			return err
 		}
-		// Not listed is no proof. As a claim that they are gone for good it is verified, and by a second look.
-		if err := t.send(ctx, occasion, []tenant.Route{route}, left, true); err != nil {
+		// Not listed is no proof. As a claim that they are gone for good it is verified, and by a second look. Who left does not keep
+		// access because many others have to be looked at.
+		if err := t.send(ctx, change.QueueChanges, occasion, []tenant.Route{route}, left, true); err != nil {
 			return err
 		}
 	}
@@ -68,7 +69,7 @@ func (t *Taker) Take(ctx context.Context, tenantID string, routes []tenant.Route
 	return nil
 }
 
-func (t *Taker) send(ctx context.Context, occasion string, routes []tenant.Route, ids []string, deleted bool) error {
+func (t *Taker) send(ctx context.Context, queue, occasion string, routes []tenant.Route, ids []string, deleted bool) error {
 	now := t.Now()
 	changes := make([]change.Change, 0, len(routes)*len(ids))
 	for _, route := range routes {
@@ -80,5 +81,5 @@ func (t *Taker) send(ctx context.Context, occasion string, routes []tenant.Route
 	if len(changes) == 0 {
 		return nil
 	}
-	return t.Bus.Send(ctx, change.QueueChanges, changes)
+	return t.Bus.Send(ctx, queue, changes)
 }

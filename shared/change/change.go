@@ -13,8 +13,12 @@ import (
 
 // Queues of the product. Live changes never wait behind bulk work.
 const (
-	QueueChanges = "changes"
+	QueueChanges  = "changes"
+	QueueBackfill = "backfill"
 )
+
+// Queues are all of them, the live one first.
+func Queues() []string { return []string{QueueChanges, QueueBackfill} }
 
 // MaxSize bounds an encoded change, in bytes. A real one is about 300.
 const MaxSize = 8 << 10

@@ -71,8 +71,11 @@ func showHeld(to io.Writer, held []guard.Held) error {
 	fmt.Fprintln(table, "SINCE\tROUTE\tUSER\tEXTERNAL USER\tWHY")
 	for _, h := range held {
 		why := h.Reason
-		if h.Rejected {
+		switch {
+		case h.Rejected:
 			why += " (rejected)"
+		case h.Approved:
+			why += " (approved, and not carried out yet)"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", h.Since.UTC().Format(time.RFC3339), h.Route, h.User, h.External, why)
 	}

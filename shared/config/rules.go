@@ -22,7 +22,7 @@ func (d *document) scope(into *provisioning.Scope) yamlfile.Field {
 	return func(n *yaml.Node, path string) {
 		d.Mapping(n, path, map[string]yamlfile.Field{
 			"when":    d.expression(&into.When, mapping.Flag),
-			"groups":  d.List(d.group(&into.Groups)),
+			"groups":  d.some("a scope without groups has no key groups; name one, or delete the key", d.List(d.group(&into.Groups))),
 			"include": d.List(d.person(&into.Include)),
 			"exclude": d.List(d.person(&into.Exclude)),
 			"guests":  d.boolean(&into.Guests),
@@ -32,6 +32,17 @@ func (d *document) scope(into *provisioning.Scope) yamlfile.Field {
 				d.Wrong(n, path, fmt.Sprintf("%s is included and excluded; delete one", name))
 			}
 		}
+	}
+}
+
+// some is a list that has to name something: an empty one looks as if it let nobody come over, and would be no condition.
+func (d *document) some(hint string, list yamlfile.Field) yamlfile.Field {
+	return func(n *yaml.Node, path string) {
+		if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+			d.Wrong(n, path, hint)
+			return
+		}
+		list(n, path)
 	}
 }
 

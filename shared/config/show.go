@@ -2,6 +2,8 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -52,33 +54,53 @@ func (f *File) written() *yaml.Node {
 }
 
 func writtenRoute(r tenant.Route, rules *provisioning.Rules) *yaml.Node {
-	return block(
-		entry{"name", text(r.Name)},
-		entry{"source", text(r.Source.Name)},
-		entry{"target", text(r.Target.Name)},
-		entry{"scope", writtenScope(&rules.Scope)},
-		entry{"attributes", writtenAttributes(rules)},
-		entry{"leave", block(
+	names := []entry{{"name", text(r.Name)}, {"source", text(r.Source.Name)}, {"target", text(r.Target.Name)}}
+	return block(slices.Concat(names, writtenRules(rules), []entry{
+		{"guard", writtenGuard(rules.Guard)},
+		{"journal", flow(entry{"values", plain(strconv.FormatBool(rules.JournalValues))})},
+		{"trust", text(map[bool]string{true: "assumed", false: "verified"}[rules.TrustAssumed])},
+	})...)
+}
+
+// writtenRules are those that say what becomes of people.
+func writtenRules(rules *provisioning.Rules) []entry {
+	return []entry{
+		{"scope", writtenScope(&rules.Scope)},
+		{"attributes", writtenAttributes(rules)},
+		{"access", writtenAccess(rules.Access)},
+		{"leave", block(
 			entry{"deleted", writtenDeparture(rules.Leave.Deleted)},
 			entry{"outOfScope", writtenDeparture(rules.Leave.OutOfScope)},
 			entry{"disabled", writtenDeparture(rules.Leave.Disabled)},
 		)},
-		entry{"overrideBlocks", plain(strconv.FormatBool(rules.OverrideBlocks))},
-		entry{"guard", writtenGuard(rules.Guard)},
-		entry{"access", writtenAccess(rules.Access)},
-		entry{"journal", flow(entry{"values", plain(strconv.FormatBool(rules.JournalValues))})},
-		entry{"trust", text(map[bool]string{true: "assumed", false: "verified"}[rules.TrustAssumed])},
-	)
+		{"overrideBlocks", plain(strconv.FormatBool(rules.OverrideBlocks))},
+	}
 }
 
-// writtenScope leaves out a condition that is not there: none can be written.
+// Fingerprints tell, for each route by its name, whether what its rules make of people has changed: then everybody has to be looked at.
+func (f *File) Fingerprints() (map[string]string, error) {
+	all := map[string]string{}
+	for route, rules := range f.Rules {
+		var line bytes.Buffer
+		if err := writeJSON(&line, block(writtenRules(rules)...)); err != nil {
+			return nil, fmt.Errorf("take the fingerprint of the rules of %s: %w", route, err)
+		}
+		sum := sha256.Sum256(line.Bytes())
+		all[route] = hex.EncodeToString(sum[:8])
+	}
+	return all, nil
+}
+
+// writtenScope leaves out a condition and groups that are not there: none can be written.
 func writtenScope(s *provisioning.Scope) *yaml.Node {
 	var entries []entry
 	if s.When != nil {
 		entries = append(entries, entry{"when", text(s.When.Text())})
 	}
+	if len(s.Groups) > 0 { // none would mean nobody
+		entries = append(entries, entry{"groups", texts(s.Groups)})
+	}
 	return block(append(entries,
-		entry{"groups", texts(s.Groups)},
 		entry{"include", texts(slices.Sorted(maps.Keys(s.Include)))},
 		entry{"exclude", texts(slices.Sorted(maps.Keys(s.Exclude)))},
 		entry{"guests", plain(strconv.FormatBool(s.Guests))},

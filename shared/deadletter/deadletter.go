@@ -67,3 +67,15 @@ type Report struct {
 	ByReason map[string]int `json:"byReason"`   // of the replayed
 	DryRun   bool           `json:"dryRun"`
 }
+
+// Add adds what a replay of another queue did.
+func (r *Report) Add(o Report) {
+	r.Examined, r.Replayed, r.Skipped, r.Broken = r.Examined+o.Examined, r.Replayed+o.Replayed, r.Skipped+o.Skipped, r.Broken+o.Broken
+	r.DryRun = r.DryRun || o.DryRun
+	if r.ByReason == nil {
+		r.ByReason = map[string]int{}
+	}
+	for reason, n := range o.ByReason {
+		r.ByReason[reason] += n
+	}
+}

@@ -45,8 +45,11 @@ func (o *oracle) Preview(_ context.Context, r tenant.Route, user string) (provis
 		p.Decision = provisioning.Decision{Action: provisioning.ActionCreate, Reason: "the source user joined"}
 	case user == "moves":
 		p.Decision = provisioning.Decision{Action: provisioning.ActionUpdate, Reason: "these attributes differ: department"}
-	case user == "blocked":
+	case user == "disabled":
+		p.Forced = true
 		p.Decision = provisioning.Decision{Action: provisioning.ActionDisable, Reason: "the source user was disabled"}
+	case user == "blocked":
+		p.Decision = provisioning.Decision{Action: provisioning.ActionDisable, Reason: "the source user is not in scope"}
 	}
 	return p, nil
 }
@@ -149,14 +152,15 @@ func TestARunThatIsInterruptedEnds(t *testing.T) {
 
 func TestASummaryCountsActionsAndReasons(t *testing.T) {
 	_, f := newOracle()
-	verdicts, err := f.Run(t.Context(), route, []string{"joins", "leaves", "moves", "moves", "refused", "blocked", "stays", "stays"})
+	verdicts, err := f.Run(t.Context(), route, []string{"joins", "leaves", "moves", "moves", "refused", "blocked", "disabled", "stays", "stays"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := forecast.Summary{
-		Users: 8, Leaving: 2, Allowed: 1, Guarded: true,
+		Users: 9, Leaving: 2, Allowed: 1, Guarded: true,
 		Counts: []forecast.Count{
 			{Action: "remove", Reason: "the source user is deleted", Users: 1},
+			{Action: "disable", Reason: "the source user is not in scope", Users: 1},
 			{Action: "disable", Reason: "the source user was disabled", Users: 1},
 			{Action: "create", Reason: "the source user joined", Users: 1},
 			{Action: "update", Reason: "these attributes differ", Users: 2},

@@ -26,7 +26,8 @@ type Count struct {
 type Summary struct {
 	Users  int     `json:"users"`
 	Counts []Count `json:"counts"` // actions in their order, the most frequent reason first
-	// Leaving is how many would be removed or blocked, and Allowed how many the guard lets go in its window; the rest would be held.
+	// Leaving is how many would be removed, or blocked for another reason than being disabled in the source, and Allowed how many the guard
+	// lets go in its window, if nobody has gone yet; the rest would be held.
 	Leaving int `json:"leaving"`
 	Allowed int `json:"allowed"`
 	// Guarded: the route has a guard.
@@ -62,9 +63,9 @@ func (v Verdict) Kind() string {
 	return kind
 }
 
-// Leaves tells whether somebody would lose an external user or the right to sign in.
+// Leaves tells whether somebody would lose an external user or the right to sign in in a way that the guard can hold.
 func (v Verdict) Leaves() bool {
-	return v.Err == nil && (v.Decision.Action == provisioning.ActionRemove || v.Decision.Action == provisioning.ActionDisable)
+	return v.Err == nil && !v.Forced && (v.Decision.Action == provisioning.ActionRemove || v.Decision.Action == provisioning.ActionDisable)
 }
 
 // Summarize counts verdicts, by action and reason.

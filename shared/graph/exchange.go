@@ -27,6 +27,10 @@ type exchange struct {
 
 func (e exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	begin := e.now()
+	if provisioning.Bulk(r.Context()) {
+		r = r.Clone(r.Context()) // a RoundTripper must not change what it got
+		r.Header.Set("x-ms-throttle-priority", "low")
+	}
 	answer, err := e.next.RoundTrip(r)
 	// The query is left out: filters hold addresses.
 	noted := provisioning.Request{Method: r.Method, Path: r.URL.Path}

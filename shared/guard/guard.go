@@ -1,5 +1,5 @@
 // Package guard decides how many people may leave a target in a while before a person is asked: an emptied group, a mistake in a scope or
-// an accident in a source must not take everybody's access away.
+// an accident in a source must not remove everybody.
 package guard
 
 import (
@@ -58,6 +58,7 @@ type Held struct {
 	External string    `json:"external,omitempty"` // object id in the target
 	Reason   string    `json:"reason"`
 	Since    time.Time `json:"since"`
-	// Rejected: somebody said no. It stays held as long as the rules ask for it.
+	// Rejected: somebody said no. It stays held as long as the rules ask for it. Approved: somebody said yes, and it has not happened yet.
 	Rejected bool `json:"rejected,omitempty"`
+	Approved bool `json:"approved,omitempty"`
 }

@@ -46,6 +46,8 @@ type Outcome struct {
 	Planned bool
 	// Paused: it is not about this change; its route does not run. Only Later can be.
 	Paused bool
+	// Then, if it is not zero, is when a look of its own is due although this message becomes a dead letter.
+	Then time.Duration
 	// Code is a short, stable, lower-case word pair for machines, such as "ambiguous match".
 	Code string
 	// Err is the sentence for people. It is nil for Done.
@@ -82,6 +84,13 @@ func RetryAfter(delay time.Duration, code string, err error) error {
 // Fail says that trying again cannot help.
 func Fail(code string, err error) error {
 	return &failure{Outcome{Kind: Terminal, Code: code, Err: err}}
+}
+
+// AndLookAfter is err, and asks for a look of its own after delay should the message become a dead letter.
+func AndLookAfter(delay time.Duration, err error) error {
+	o := Of(err)
+	o.Then = delay
+	return &failure{o}
 }
 
 // Of reads an error. nil is Done; an error that nobody classified is Retry, for a failure we do not

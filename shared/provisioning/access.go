@@ -62,9 +62,13 @@ func (r *Rules) wantedGrants(u *User, now time.Time) (want []Grant, err error) {
 // planTies puts into d what it takes that the external user has the manager and the access of its source user. One that comes back from
 // among the deleted may bring old ones along, which only another look shows.
 func planTies(s Situation, ext External, creating bool, d *Decision) error {
+	if s.unread != nil {
+		d.Operations = nil
+		return s.unread
+	}
 	ties := s.Link.Ties
 	planManager(s, ext, creating, d, &ties)
-	if err := planAccess(s, d, &ties); err != nil {
+	if err := planAccess(s, ext, d, &ties); err != nil {
 		d.Operations = nil
 		return err
 	}
@@ -81,8 +85,9 @@ func (s Situation) accessMatters() bool { return len(s.rules().Access)+len(s.Lin
 // planAccess grants what the rules want, and revokes what they no longer want and we granted. What somebody else granted is left alone.
 //
 // A replica that is slow to show a grant may also be slow to let it be revoked, and says that there is nothing to revoke. So a revocation
-// does not ask whether the grant is there, and is remembered until a look that is late enough shows that it is not.
-func planAccess(s Situation, d *Decision, ties *Ties) error {
+// does not ask whether the grant is there, and is remembered until a look that is late enough shows that it is not. What a deleted user has
+// is not shown, and comes back with it.
+func planAccess(s Situation, ext External, d *Decision, ties *Ties) error {
 	want, err := s.rules().wantedGrants(s.Source, s.Now)
 	if err != nil {
 		return outcome.Fail("access unclear", fmt.Errorf("user %s: %w", s.User, err))
@@ -98,9 +103,9 @@ func planAccess(s Situation, d *Decision, ties *Ties) error {
 			if again && has { // what the look shows may still go away
 				d.lookAgain(s.Now.Add(replicationLag))
 			}
-		case again && !has && !settled.After(s.Now):
+		case again && !has && !ext.Deleted && !settled.After(s.Now):
 			// It is gone.
-		case again && !has:
+		case again && !has && !ext.Deleted:
 			ties.Revoked = append(ties.Revoked, g)
 			d.lookAgain(settled)
 		default:
@@ -161,7 +166,7 @@ func (d *Decision) updates(reason string, so bool) {
 // also where the policy is Once.
 func planManager(s Situation, ext External, creating bool, d *Decision, ties *Ties) {
 	policy := s.rules().Manager
-	awaited := ties.Manager != "" && ties.Manager == s.Source.Manager && ties.ManagerAs == ""
+	awaited := ties.Manager != "" && ties.ManagerAs == ""
 	if policy == "" || policy == Once && !creating && !awaited {
 		return
 	}

@@ -58,6 +58,8 @@ type Situation struct {
 	// Grants are what the external user has in the target, whoever granted it. They are read only where the rules or the link
 	// name any.
 	Grants []Grant
+	// unread says why Manager and Grants could not be read. A plan that needs them fails with it; a block does not wait for them.
+	unread error
 }
 
 // OperationKind is one request to Graph.

@@ -114,8 +114,11 @@ type Link struct {
 	// LeftAt is since when the source user is leaving, while its external user is disabled and not removed; else zero.
 	LeftAt    time.Time
 	UpdatedAt time.Time
-	// Held: a departure of this user waits for somebody to decide. The guard alone changes it.
-	Held bool
+	// Dead is the reason of the dead letter that the last look at this user made; "" if it made none.
+	Dead string
+	// Held: a departure of this user waits for somebody to decide. Approved: the last one happened because somebody approved it. The guard
+	// alone changes them.
+	Held, Approved bool
 	Ties
 }
 
@@ -172,8 +175,8 @@ type Links interface {
 	Release(ctx context.Context, lease Lease, until time.Time) (Lease, bool, error)
 	// Find reads a link without a lease; false if nobody ever acquired it.
 	Find(ctx context.Context, key LinkKey) (Link, bool, error)
-	// Reports are the users on the route of manager whose link is active and names it as the manager, but not external as what was
-	// written. "" as external is nobody's, so that all are returned.
+	// Reports are the users on the route of manager whose link is active, who are not leaving, and whose link names it as the manager, but
+	// not external as what was written. "" as external is nobody's, so that all are returned.
 	Reports(ctx context.Context, manager LinkKey, external string) ([]string, error)
 }
 
@@ -185,9 +188,10 @@ type Bus interface {
 // Guard counts departures and holds those that are too many. All calls are safe from several processes.
 type Guard interface {
 	// Admit decides about a departure and counts it if it is admitted. One that was admitted within the window is not counted
-	// again, and one that somebody approved is admitted whatever the limits say, and not counted.
+	// again, and one that somebody approved is admitted whatever the limits say, and not counted. What is held stays so until somebody
+	// approves it, also when there is room for it by then.
 	Admit(ctx context.Context, d guard.Departure, l guard.Limits) (guard.Verdict, error)
-	// Withdraw forgets a departure that is held: the user does not leave any more.
+	// Withdraw forgets a departure that is held, for the user does not leave any more, and an approval, for the user is back.
 	Withdraw(ctx context.Context, key LinkKey) error
 }
 

@@ -16,6 +16,8 @@ type Preview struct {
 	Decision Decision
 	// Linked: it has an external user.
 	Linked bool
+	// Forced: it is a block that the guard never holds.
+	Forced bool
 }
 
 // Preview looks at both tenants and plans, and writes nothing: neither to a tenant nor to the store. It does not ask the guard. Its error
@@ -27,8 +29,8 @@ func (r *Reconciler) Preview(ctx context.Context, route tenant.Route, user strin
 		return p, fmt.Errorf("find the link of %s on %s: %w", user, route.Name, err)
 	}
 	p.Linked = link.State == LinkActive
-	// A change that arrived long ago: nothing is put off to a second look.
-	w, err := r.worker(route, change.Change{Route: route.Name, User: user}, Lease{}, &link)
+	// A change that arrived long ago: nothing is put off to a second look. Who is linked and not found would be verified to be gone.
+	w, err := r.worker(route, change.Change{Route: route.Name, User: user, Deleted: p.Linked}, Lease{}, &link)
 	if err != nil {
 		return p, err
 	}
@@ -42,6 +44,7 @@ func (r *Reconciler) Preview(ctx context.Context, route tenant.Route, user strin
 	if p.Decision, err = Plan(s); err != nil {
 		return p, err
 	}
+	p.Forced = forced(s, p.Decision)
 	p.Linked = p.Linked || p.Decision.Action == ActionRemove || p.Decision.External != "" && p.Decision.State == LinkActive
 	return p, nil
 }

@@ -81,14 +81,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, route tenant.Route, c change
 
 // comesBack: the message will be seen again anyway, which also serves those that set the dirty mark.
 func comesBack(err error) bool {
-	kind := outcome.Of(err).Kind
-	return kind == outcome.Later || kind == outcome.Retry
+	o := outcome.Of(err)
+	return o.Kind == outcome.Later && !o.Planned || o.Kind == outcome.Retry
 }
 
 // leave gives the lease up for good although others asked to look again: a copy of the message does that. It speaks
 // for changes that did not fail, so it is a look with attempts of its own and not the last try of an old message.
 func (r *Reconciler) leave(ctx context.Context, lease Lease, err error) error {
 	o := outcome.Of(err)
+	if o.Planned { // which is too late for what changed meanwhile; the copy plans it again
+		o = outcome.Outcome{}
+	}
 	if o.Kind != outcome.Later {
 		err = outcome.LaterAfter(max(o.Delay, lookAgain), errors.Join(errors.New("the user changed meanwhile; looking again"), err))
 	}
@@ -127,22 +130,60 @@ func (r *Reconciler) run(ctx context.Context, route tenant.Route, c change.Chang
 		return err
 	}
 	decision, err := w.work(ctx)
-	if err == nil {
-		err = r.follow(ctx, w, decision)
+	err = r.next(ctx, w, decision, err)
+	if journalErr := r.record(ctx, w.entry(decision, begin, r.Now(), made.noted()), err); journalErr != nil {
+		// A decision that nobody can explain is made again, until the journal has it.
+		return errors.Join(outcome.RetryAfter(0, "journal not written", journalErr), err)
+	}
+	return w.bury(ctx, err)
+}
+
+// bury lets a person have one dead letter for one reason, although a look at everybody, or at all that changed, comes upon it again.
+func (w *worker) bury(ctx context.Context, err error) error {
+	o := outcome.Of(err)
+	next := *w.link
+	switch {
+	case o.Kind == outcome.Terminal:
+		next.Dead = o.Code
+	case o.Kind == outcome.Done || o.Planned:
+		next.Dead = ""
+	}
+	known := next.Dead != "" && next.Dead == w.link.Dead
+	if saved := w.save(ctx, next); saved != nil {
+		return errors.Join(saved, err)
 	}
 	switch {
+	case !known || o.Kind != outcome.Terminal || w.change.Cause != change.CauseSweep && w.change.Cause != change.CauseCatchUp:
+		return err
+	case o.Then > 0:
+		return outcome.PlannedAfter(o.Then, o.Err)
+	}
+	return nil
+}
+
+// next is what follows from a run: looks at others, and another look at the user.
+func (r *Reconciler) next(ctx context.Context, w *worker, d Decision, err error) error {
+	followed := r.follow(ctx, w, d)
+	again := max(d.Again.Sub(r.Now()), lookAgain)
+	switch {
 	case err != nil:
-	case w.missed(ctx):
-		err = outcome.LaterAfter(lookAgain, errors.New("its manager came over meanwhile"))
-	case decision.Action == ActionNone && (c.Cause == change.CauseNotification || c.Cause == change.CauseSweep) && w.early() > 0:
-		err = outcome.LaterAfter(w.early(), errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
-	case !decision.Again.IsZero():
-		err = outcome.PlannedAfter(max(decision.Again.Sub(r.Now()), lookAgain), fmt.Errorf("decided again on %s", decision.Again.UTC().Format(time.RFC3339)))
+		if w.lacksManager(d) {
+			err = errors.Join(err, r.have(ctx, w, []string{w.link.Manager}))
+		}
+		if !d.Again.IsZero() {
+			err = outcome.AndLookAfter(again, err)
+		}
+		return err
+	case followed != nil:
+		return followed
+	case d.Ties != nil && !d.Held && w.missed(ctx):
+		return outcome.LaterAfter(lookAgain, errors.New("its manager came over meanwhile"))
+	case d.Action == ActionNone && (w.change.Cause == change.CauseNotification || w.change.Cause == change.CauseSweep) && w.early() > 0:
+		return outcome.LaterAfter(w.early(), errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
+	case !d.Again.IsZero():
+		return outcome.PlannedAfter(again, fmt.Errorf("decided again on %s", d.Again.UTC().Format(time.RFC3339)))
 	}
-	if journalErr := r.record(ctx, w.entry(decision, begin, r.Now(), made.noted()), err); journalErr != nil {
-		return errors.Join(err, journalErr)
-	}
-	return err
+	return nil
 }
 
 func (r *Reconciler) worker(route tenant.Route, c change.Change, lease Lease, link *Link) (*worker, error) {

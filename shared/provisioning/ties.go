@@ -49,16 +49,16 @@ func (w *worker) manager(ctx context.Context, id string) (string, error) {
 	if id == "" {
 		return "", nil
 	}
-	link, known, err := w.links.Find(ctx, LinkKey{Route: w.route.Name, User: id})
+	link, _, err := w.links.Find(ctx, LinkKey{Route: w.route.Name, User: id})
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("find the link of the manager: %w", err)
 	case link.State == LinkActive:
 		return link.External, nil
-	case known:
+	case link.State == LinkRemoved:
 		return "", nil
 	}
-	// Nobody ever looked at the manager, or the store was lost.
+	// Nothing is remembered of the manager. If the store was lost, there may be an external user all the same.
 	found, err := w.target.ByKey(ctx, SourceKey(w.route.Source.ID, id))
 	if err != nil {
 		return "", err
@@ -94,7 +94,7 @@ func (t Ties) after(op Operation, err error, had Ties) (Ties, error) {
 	case err == nil:
 		return t, nil
 	case op.Kind == OpManager:
-		t.ManagerAs = had.ManagerAs
+		t.ManagerAs = "" // it is awaited
 	case op.Kind == OpRevoke: // it stays among the revoked, and is tried again
 	case errors.Is(err, ErrAlready) && slices.Contains(had.ours(), op.Grant):
 		return t, nil
@@ -134,16 +134,28 @@ func (r *Reconciler) follow(ctx context.Context, w *worker, d Decision) error {
 	if err != nil || len(users) == 0 {
 		return err
 	}
+	if err := r.have(ctx, w, users); err != nil {
+		return fmt.Errorf("have the reports of %s looked at: %w", w.change.User, err)
+	}
+	return nil
+}
+
+// have has other users of the route looked at.
+func (r *Reconciler) have(ctx context.Context, w *worker, users []string) error {
 	now := r.Now()
 	changes := make([]change.Change, len(users))
 	for i, user := range users {
 		changes[i] = change.Change{Route: w.route.Name, User: user, Cause: change.CauseManager, ArrivedAt: now, TraceID: w.change.Trace(),
 			Key: change.Key("manager", w.route.Name, user, w.link.External, now.Format(time.RFC3339Nano))}
 	}
-	if err := r.Bus.Send(ctx, change.QueueChanges, changes); err != nil {
-		return fmt.Errorf("have the reports of %s looked at: %w", w.change.User, err)
-	}
-	return nil
+	return r.Bus.Send(ctx, change.QueueChanges, changes)
+}
+
+// lacksManager tells whether the manager could not be written for the first time. Its external user may be gone: a look at it makes another.
+// A look that comes from there does not ask for it again.
+func (w *worker) lacksManager(d Decision) bool {
+	return d.Ties != nil && d.Ties.ManagerAs != "" && w.link.ManagerAs == "" && w.link.Manager != "" &&
+		w.change.Attempt == 0 && w.change.Cause != change.CauseManager
 }
 
 // settings are the rules of the route.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/change"
-	"github.com/tenantsync/tenantsync/shared/guard"
 	"github.com/tenantsync/tenantsync/shared/outcome"
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
@@ -65,40 +64,16 @@ func (w *worker) settle(ctx context.Context, s Situation) (Decision, error) {
 	if err != nil {
 		return d, err
 	}
-	if d, err = w.pass(ctx, s, d); err != nil || d.Held {
+	if d, err = w.pass(ctx, s, d); err != nil {
 		return d, err
 	}
-	return d, w.apply(ctx, d)
-}
-
-// pass lets the guard decide about a departure.
-func (w *worker) pass(ctx context.Context, s Situation, d Decision) (Decision, error) {
-	leaves := d.Action == ActionRemove || d.Action == ActionDisable
-	switch {
-	case w.guard == nil:
-		return d, nil
-	case !leaves && w.link.Held:
-		if err := w.guard.Withdraw(ctx, w.link.Key); err != nil {
-			return d, fmt.Errorf("forget a departure that was held: %w", err)
-		}
-		w.link.Held = false
-		return d, nil
-	case !leaves || s.rules().Guard.Off():
+	if d.Held && len(d.Operations) == 0 {
 		return d, nil
 	}
-	verdict, err := w.guard.Admit(ctx, guard.Departure{
-		Route: w.route.Name, User: w.change.User, Reason: d.Reason, At: w.now(),
-		Forced: d.Action == ActionDisable && s.Source != nil && !s.Source.Enabled(),
-	}, s.rules().Guard)
-	if err != nil {
-		return d, fmt.Errorf("ask the guard: %w", err)
+	if err := w.apply(ctx, d); err != nil {
+		return d, err
 	}
-	if verdict.Held {
-		d.Held, d.Operations, d.Again = true, nil, time.Time{}
-		d.Reason = fmt.Sprintf("held by the guard, since %v: %s", verdict, d.Reason)
-	}
-	w.link.Held = verdict.Held
-	return d, nil
+	return d, s.unread // of what could not be read, nothing was decided
 }
 
 // look reads both tenants.
@@ -111,7 +86,8 @@ func (w *worker) look(ctx context.Context) (Situation, error) {
 	if err := w.lookAtTarget(ctx, &s); err != nil {
 		return s, err
 	}
-	return s, w.lookAtTies(ctx, &s)
+	s.unread = w.lookAtTies(ctx, &s)
+	return s, nil
 }
 
 // lookAtSource reads the source user. Gone is only what the directory confirmed: found among the deleted ones, or
@@ -200,8 +176,8 @@ func (w *worker) lookForInvitation(ctx context.Context, s *Situation) (err error
 		"user %s was invited a moment ago and its external user is not found; the directory may only be slow to show it", w.change.User))
 }
 
-// apply carries out a decision. The link is written before what it must not forget (a block of ours, an external user taken over, access
-// that we are about to grant) and after what it can only then know (the id of a new one).
+// apply carries out a decision. The link is written before what it must not forget (a block of ours, since when somebody leaves, an external
+// user taken over, access that we are about to grant) and after what it can only then know (the id of a new one).
 func (w *worker) apply(ctx context.Context, d Decision) error {
 	next, had := *w.link, w.link.Ties
 	if d.External != "" {
@@ -210,23 +186,15 @@ func (w *worker) apply(ctx context.Context, d Decision) error {
 			next.State = LinkActive // whatever fails from here on, somebody may be there
 		}
 	}
-	next.Granted = had.or(d.Ties).Granted
+	if !d.LeftAt.IsZero() {
+		next.LeftAt = d.LeftAt
+	}
 	if err := w.save(ctx, next); err != nil {
 		return err
 	}
-	ties := had
-	if d.Ties != nil {
-		ties = *d.Ties
-	}
-	var failed error
-	for _, op := range d.Operations {
-		err := w.operate(ctx, op)
-		if err != nil && !op.ties() {
-			return err
-		}
-		var happened error
-		ties, happened = ties.after(op, err, had)
-		failed = worse(failed, happened)
+	ties, failed, err := w.operateAll(ctx, d, had)
+	if err != nil {
+		return err
 	}
 	next = *w.link
 	next.State, next.Blocked, next.LeftAt, next.Inviting, next.Ties = d.State, d.Blocked, d.LeftAt, "", ties
@@ -234,6 +202,34 @@ func (w *worker) apply(ctx context.Context, d Decision) error {
 		return err
 	}
 	return failed
+}
+
+// operateAll carries out the operations and returns the ties then. One that fails ends it (err), but for those on ties: none of these waits
+// for another (failed is what decides about the message).
+func (w *worker) operateAll(ctx context.Context, d Decision, had Ties) (ties Ties, failed, err error) {
+	ties = had
+	if d.Ties != nil {
+		ties = *d.Ties
+	}
+	meant := false
+	for _, op := range d.Operations {
+		if op.Kind == OpGrant && !meant {
+			meant = true
+			next := *w.link
+			next.Granted = had.or(d.Ties).Granted
+			if err := w.save(ctx, next); err != nil {
+				return ties, nil, err
+			}
+		}
+		err := w.operate(ctx, op)
+		if err != nil && !op.ties() {
+			return ties, nil, err
+		}
+		var happened error
+		ties, happened = ties.after(op, err, had)
+		failed = worse(failed, happened)
+	}
+	return ties, failed, nil
 }
 
 func (w *worker) operate(ctx context.Context, op Operation) error {

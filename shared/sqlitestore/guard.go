@@ -12,11 +12,18 @@ import (
 
 var _ provisioning.Guard = (*Store)(nil)
 
-// What is written about a link's departure, besides nothing.
+// Verdicts of a person about a departure that is held.
 const (
-	approved = "approved" // by a person: it does not count against the limits
-	rejected = "rejected" // by a person
-	forced   = "forced"   // it was a block; a removal after it is another departure
+	approved = "approved"
+	rejected = "rejected"
+)
+
+// As what a user departed.
+const (
+	departedForced   = "forced"   // a block that nothing holds; a removal after it is another departure
+	departedCounted  = "counted"  // within the limits
+	departedApproved = "approved" // by a person: it does not count against the limits
+	departedBack     = "back"     // by a person, and the user came back since: the next departure is another one
 )
 
 // Admit is provisioning.Guard. Counting and deciding are one transaction, so that many at once cannot be too many. The link must be there.
@@ -34,8 +41,9 @@ func (s *Store) Admit(ctx context.Context, d guard.Departure, l guard.Limits) (v
 func admit(ctx context.Context, tx *sql.Tx, d guard.Departure, l guard.Limits) (v guard.Verdict, err error) {
 	var departed int64
 	var held bool
-	var verdict string
-	err = tx.QueryRowContext(ctx, "SELECT departed_at, held_at > 0, verdict FROM links WHERE route = ? AND user = ?", d.Route, d.User).Scan(&departed, &held, &verdict)
+	var as, verdict string
+	err = tx.QueryRowContext(ctx, "SELECT departed_at, departed_as, held_at > 0, verdict FROM links WHERE route = ? AND user = ?", d.Route, d.User).
+		Scan(&departed, &as, &held, &verdict)
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, errors.New("there is no such link")
 	}
@@ -43,40 +51,43 @@ func admit(ctx context.Context, tx *sql.Tx, d guard.Departure, l guard.Limits) (
 		return v, err
 	}
 	since := nanos(d.At.Add(-l.Window))
-	again := departed > since && (verdict != forced || d.Forced) // it was admitted already, and may not have happened yet
-	let := verdict == approved && (held || again)
 	var active int
 	err = tx.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM links WHERE route = ?1 AND user <> ?3 AND state = 'active' AND departed_at <= ?2),
-		(SELECT count(*) FROM links WHERE route = ?1 AND user <> ?3 AND departed_at > ?2 AND verdict <> 'approved')`, d.Route, since, d.User).Scan(&active, &v.Departed)
+		(SELECT count(*) FROM links WHERE route = ?1 AND state = 'active' AND departed_at <= ?2 AND user <> ?3),
+		(SELECT count(*) FROM links WHERE route = ?1 AND departed_at > ?2 AND departed_as IN ('forced', 'counted') AND user <> ?3)`, d.Route, since, d.User).
+		Scan(&active, &v.Departed)
 	if err != nil {
 		return v, err
 	}
 	v.Allowed = l.Allowed(active + v.Departed + 1)
+	// It was admitted already, and may not have happened yet. What is held since is another departure.
+	again := departed > since && !held && (as == departedCounted || as == departedApproved || as == departedForced && d.Forced)
 	switch {
-	case let:
-		verdict = approved
+	case held && verdict == approved:
+		as = departedApproved
+	case again:
 	case d.Forced:
-		verdict = forced
-	case again || v.Departed < v.Allowed:
-		verdict = ""
-	default:
+		as = departedForced
+	case !held && v.Departed < v.Allowed:
+		as = departedCounted
+	default: // and whoever was held before waits until somebody decides, though there may be room by now
 		v.Held = true
 		_, err = tx.ExecContext(ctx, "UPDATE links SET held_at = iif(held_at = 0, ?, held_at), held_reason = ?, verdict = iif(held_at = 0, '', verdict) WHERE route = ? AND user = ?",
 			nanos(d.At), d.Reason, d.Route, d.User)
 		return v, err
 	}
-	if !let {
+	if as != departedApproved {
 		v.Departed++
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE links SET departed_at = ?, held_at = 0, held_reason = '', verdict = ? WHERE route = ? AND user = ?",
-		max(departed, nanos(d.At)), verdict, d.Route, d.User)
+	_, err = tx.ExecContext(ctx, "UPDATE links SET departed_at = ?, departed_as = ?, held_at = 0, held_reason = '', verdict = '' WHERE route = ? AND user = ?",
+		max(departed, nanos(d.At)), as, d.Route, d.User)
 	return v, err
 }
 
 // Withdraw is provisioning.Guard.
 func (s *Store) Withdraw(ctx context.Context, key provisioning.LinkKey) error {
-	_, err := s.write.ExecContext(ctx, "UPDATE links SET held_at = 0, held_reason = '', verdict = '' WHERE route = ? AND user = ? AND held_at > 0", key.Route, key.User)
+	_, err := s.write.ExecContext(ctx, `UPDATE links SET held_at = 0, held_reason = '', verdict = '', departed_as = iif(departed_as = 'approved', 'back', departed_as)
+		WHERE route = ? AND user = ?`, key.Route, key.User)
 	if err != nil {
 		return fmt.Errorf("withdraw a departure: %w", err)
 	}
@@ -85,7 +96,7 @@ func (s *Store) Withdraw(ctx context.Context, key provisioning.LinkKey) error {
 
 // Held lists the departures that are held on a route, the oldest first; "" is all routes.
 func (s *Store) Held(ctx context.Context, route string) (list []guard.Held, err error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT route, user, external, held_reason, held_at, verdict = 'rejected' FROM links
+	rows, err := s.read.QueryContext(ctx, `SELECT route, user, external, held_reason, held_at, verdict = 'rejected', verdict = 'approved' FROM links
 		WHERE held_at > 0 AND (?1 = '' OR route = ?1) ORDER BY held_at, user`, route)
 	if err != nil {
 		return nil, fmt.Errorf("list departures that are held: %w", err)
@@ -94,7 +105,7 @@ func (s *Store) Held(ctx context.Context, route string) (list []guard.Held, err 
 	for rows.Next() {
 		var h guard.Held
 		var since int64
-		if err := rows.Scan(&h.Route, &h.User, &h.External, &h.Reason, &since, &h.Rejected); err != nil {
+		if err := rows.Scan(&h.Route, &h.User, &h.External, &h.Reason, &since, &h.Rejected, &h.Approved); err != nil {
 			return nil, fmt.Errorf("list departures that are held: %w", err)
 		}
 		h.Since = fromNanos(since)

@@ -68,9 +68,9 @@ func (s *Store) Save(ctx context.Context, lease provisioning.Lease, link provisi
 		return fmt.Errorf("save link: %w", err)
 	}
 	result, err := s.write.ExecContext(ctx, `UPDATE links SET state = ?, external = ?, inviting = ?, blocked = ?, left_at = ?, updated_at = ?,
-		manager = ?, manager_as = ?, granted = ?, revoked = ?
+		manager = ?, manager_as = ?, granted = ?, revoked = ?, dead = ?
 		WHERE route = ? AND user = ? AND lease_token = ? AND lease_token <> ''`,
-		link.State, link.External, link.Inviting, link.Blocked, nanos(link.LeftAt), nanos(link.UpdatedAt), link.Manager, link.ManagerAs, granted, revoked,
+		link.State, link.External, link.Inviting, link.Blocked, nanos(link.LeftAt), nanos(link.UpdatedAt), link.Manager, link.ManagerAs, granted, revoked, link.Dead,
 		link.Key.Route, link.Key.User, lease.Token)
 	if err != nil {
 		return fmt.Errorf("save link: %w", err)
@@ -172,13 +172,13 @@ func readRow(ctx context.Context, tx *sql.Tx, key provisioning.LinkKey) (row, er
 }
 
 // linkColumns are those of a link without its key, in the order of scanLink.
-const linkColumns = "state, external, inviting, blocked, left_at, updated_at, held_at > 0, manager, manager_as, granted, revoked"
+const linkColumns = "state, external, inviting, blocked, left_at, updated_at, held_at > 0, departed_as = 'approved', manager, manager_as, granted, revoked, dead"
 
 // scanLink reads linkColumns, and what stands before and after them.
 func scanLink(from interface{ Scan(...any) error }, l *provisioning.Link, before, after []any) error {
 	var left, updated int64
 	var granted, revoked string
-	columns := []any{&l.State, &l.External, &l.Inviting, &l.Blocked, &left, &updated, &l.Held, &l.Manager, &l.ManagerAs, &granted, &revoked}
+	columns := []any{&l.State, &l.External, &l.Inviting, &l.Blocked, &left, &updated, &l.Held, &l.Approved, &l.Manager, &l.ManagerAs, &granted, &revoked, &l.Dead}
 	err := from.Scan(slices.Concat(before, columns, after)...)
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func (s *Store) Find(ctx context.Context, key provisioning.LinkKey) (provisionin
 
 // Reports is provisioning.Links.
 func (s *Store) Reports(ctx context.Context, manager provisioning.LinkKey, external string) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT user FROM links WHERE route = ? AND manager = ? AND state = 'active' AND (?3 = '' OR manager_as <> ?3) ORDER BY user`,
+	rows, err := s.read.QueryContext(ctx, `SELECT user FROM links INDEXED BY links_by_manager WHERE route = ? AND manager = ? AND state = 'active' AND left_at = 0 AND (?3 = '' OR manager_as <> ?3) ORDER BY user`,
 		manager.Route, manager.User, external)
 	if err != nil {
 		return nil, fmt.Errorf("list reports: %w", err)

@@ -53,19 +53,21 @@ CREATE INDEX journal_by_user ON journal (user, at);
 	`ALTER TABLE links ADD COLUMN left_at INTEGER NOT NULL DEFAULT 0; -- since when the source user is leaving`,
 	`
 ALTER TABLE links ADD COLUMN departed_at INTEGER NOT NULL DEFAULT 0; -- when a removal or block was last admitted
+ALTER TABLE links ADD COLUMN departed_as TEXT NOT NULL DEFAULT ''; -- as what (guard.go)
 ALTER TABLE links ADD COLUMN held_at INTEGER NOT NULL DEFAULT 0; -- since when one is held; 0: none is
 ALTER TABLE links ADD COLUMN held_reason TEXT NOT NULL DEFAULT '';
-ALTER TABLE links ADD COLUMN verdict TEXT NOT NULL DEFAULT ''; -- approved, rejected, forced, or nothing (guard.go)
-CREATE INDEX links_by_departure ON links (route, departed_at) WHERE departed_at > 0;
-CREATE INDEX links_by_state ON links (route, state);
-CREATE INDEX links_held ON links (route, held_at) WHERE held_at > 0;
+ALTER TABLE links ADD COLUMN verdict TEXT NOT NULL DEFAULT ''; -- of a person about the one that is held
+CREATE INDEX links_by_departure ON links (route, departed_at, departed_as);
+CREATE INDEX links_by_state ON links (route, state, departed_at);
+CREATE INDEX links_held ON links (held_at) WHERE held_at > 0;
 `,
 	`
 ALTER TABLE links ADD COLUMN manager TEXT NOT NULL DEFAULT ''; -- source user
 ALTER TABLE links ADD COLUMN manager_as TEXT NOT NULL DEFAULT ''; -- external user that was written as the manager
 ALTER TABLE links ADD COLUMN granted TEXT NOT NULL DEFAULT ''; -- JSON list
 ALTER TABLE links ADD COLUMN revoked TEXT NOT NULL DEFAULT ''; -- JSON list
-CREATE INDEX links_by_manager ON links (route, manager) WHERE manager <> '';
+ALTER TABLE links ADD COLUMN dead TEXT NOT NULL DEFAULT ''; -- reason of the dead letter that the last look made
+CREATE INDEX links_by_manager ON links (route, manager);
 `,
 }
 

@@ -19,10 +19,9 @@ const busKey = "tenantsync"
 // no message is locked: it comes back at once, and waits for the lease of the worker that died.
 const LockDuration = 30 * time.Second
 
-// changes is the queue of the product.
-var changes = broker.QueueConfig{
-	Name: change.QueueChanges, LockDuration: LockDuration, MaxDeliveryCount: 10,
-	DuplicateDetectionWindow: 10 * time.Minute,
+// rules are those of each queue of the product.
+func rules(name string) broker.QueueConfig {
+	return broker.QueueConfig{Name: name, LockDuration: LockDuration, MaxDeliveryCount: 10, DuplicateDetectionWindow: 10 * time.Minute}
 }
 
 // Bus is the embedded broker, running, with the queues of the product.
@@ -45,7 +44,7 @@ func EmbeddedBus(dir, addr string, log *slog.Logger) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the embedded bus: %w", err)
 	}
-	fresh, err := ensureQueue(server)
+	fresh, err := ensureQueues(server)
 	if err == nil {
 		err = server.Listen(addr)
 	}
@@ -55,11 +54,20 @@ func EmbeddedBus(dir, addr string, log *slog.Logger) (*Bus, error) {
 	return &Bus{Server: server, Connection: server.ConnectionString(busKey), Fresh: fresh}, nil
 }
 
-// ensureQueue makes the queue, or gives the one that is there the rules of this version.
-func ensureQueue(server *broker.Server) (fresh bool, err error) {
-	_, err = server.Queue(changes.Name)
-	if errors.Is(err, broker.ErrQueueNotFound) {
-		return true, server.CreateQueue(changes)
+// ensureQueues makes the queues, or gives those that are there the rules of this version. fresh: none was there.
+func ensureQueues(server *broker.Server) (fresh bool, err error) {
+	fresh = true
+	for _, name := range change.Queues() {
+		_, err := server.Queue(name)
+		switch {
+		case errors.Is(err, broker.ErrQueueNotFound):
+			err = server.CreateQueue(rules(name))
+		case err == nil:
+			fresh, err = false, server.UpdateQueue(rules(name))
+		}
+		if err != nil {
+			return false, err
+		}
 	}
-	return false, server.UpdateQueue(changes)
+	return fresh, nil
 }

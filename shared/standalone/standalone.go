@@ -15,8 +15,11 @@ import (
 	"github.com/tenantsync/tenantsync/shared/change"
 )
 
-// DefaultConcurrency is how many messages of a queue are worked on at once.
-const DefaultConcurrency = 16
+// DefaultConcurrency is how many messages of a queue are worked on at once. Bulk work has a quarter of that.
+const (
+	DefaultConcurrency = 16
+	bulkShare          = 4
+)
 
 // drainTime is how long work in progress may go on after the order to stop. It is over the longest lease.
 const drainTime = 30 * time.Second

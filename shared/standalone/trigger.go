@@ -60,6 +60,9 @@ func (h *Host) runQueue(ctx, work context.Context, name string, q functions.Queu
 	if concurrency <= 0 {
 		concurrency = DefaultConcurrency
 	}
+	if q.Bulk {
+		concurrency = max(1, concurrency/bulkShare)
+	}
 	var busy sync.WaitGroup
 	defer busy.Wait()
 	slots := make(chan struct{}, concurrency)

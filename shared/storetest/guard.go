@@ -127,6 +127,7 @@ func TestGuard(t *testing.T, open func(t *testing.T) (a, b Guard)) {
 		"blocks count and are never held":             testForced,
 		"a person approves":                           testApprove,
 		"what was approved does not count":            testApprovedDoesNotCount,
+		"an approval is good for one departure":       testApprovalOnce,
 		"a person rejects":                            testReject,
 		"who stays is withdrawn":                      testWithdraw,
 		"percentages are of the people who are there": testPercent,
@@ -149,10 +150,11 @@ func testWindow(t *testing.T, g Guard) {
 	d.holds("u3")
 	d.now = d.now.Add(time.Minute)
 	d.holds("u4", "u3")
-	d.wantHeld("u3", "u4") // the oldest first
-	d.now = start.Add(time.Hour)
-	d.let("u3") // the first two are out of the window
-	d.wantHeld("u4")
+	d.wantHeld("u3", "u4")       // the oldest first
+	d.now = start.Add(time.Hour) // the first two are out of the window
+	d.holds("u3")                // and who is held still waits for somebody
+	d.let("u5")
+	d.wantHeld("u3", "u4")
 }
 
 func testAgain(t *testing.T, g Guard) {
@@ -170,7 +172,11 @@ func testForced(t *testing.T, g Guard) {
 		}
 	}
 	d.holds("u4")
-	d.holds("u1") // a removal is another departure than the block before it
+	d.holds("u1", "u1") // a removal is another departure than the block before it, as often as it is asked for
+	d.decide(false, []string{"u1"}, "u1")
+	d.holds("u1")
+	ok(t, g.Withdraw(t.Context(), provisioning.LinkKey{Route: d.route, User: "u1"}))
+	d.holds("u1")
 	if d.asks("u1", forced) {
 		t.Fatal("the block is held because the removal is")
 	}
@@ -189,9 +195,24 @@ func testApprove(t *testing.T, g Guard) {
 	d.decide(true, nil, "u3", "u5") // again, if the answer was lost
 	d.let("u5", "u3")
 	d.wantHeld()
-	d.now = start.Add(2 * time.Hour) // an approval is good for one departure
+}
+
+func testApprovalOnce(t *testing.T, g Guard) {
+	d := newDesk(t, g, 6)
 	d.let("u1", "u2")
-	d.holds("u3")
+	d.holds("u3", "u4")
+	d.decide(true, nil, "u3", "u4")
+	d.let("u3", "u4")
+	for _, user := range []string{"u3", "u4"} {
+		link, _, err := g.Find(t.Context(), provisioning.LinkKey{Route: d.route, User: user})
+		ok(t, err)
+		equal(t, link.Approved, true)
+		ok(t, g.Withdraw(t.Context(), link.Key)) // they are back
+	}
+	d.holds("u3", "u4") // and leave again within the window
+	d.now = start.Add(2 * time.Hour)
+	d.let("u1", "u2")
+	d.holds("u5", "u3")
 }
 
 func testApprovedDoesNotCount(t *testing.T, g Guard) {
@@ -204,6 +225,7 @@ func testApprovedDoesNotCount(t *testing.T, g Guard) {
 	d.let("u1")
 	d.now = d.now.Add(time.Minute)
 	d.let("u6")
+	d.holds("u2")
 }
 
 func testReject(t *testing.T, g Guard) {
@@ -212,6 +234,8 @@ func testReject(t *testing.T, g Guard) {
 	d.holds("u3", "u4")
 	d.decide(false, []string{"u3"}, "u3")
 	d.holds("u3")
+	d.now = start.Add(3 * time.Hour)
+	d.holds("u3") // however much room there is by now
 	d.wantHeld("u3!", "u4")
 	d.decide(true, nil, "u4") // all of them are not those who were rejected
 	d.holds("u3")

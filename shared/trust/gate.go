@@ -132,10 +132,11 @@ func (g *Gate) round(ctx context.Context, route tenant.Route, s *state) {
 
 // tell logs what has changed about a route; its changes are the journal's to tell.
 func (g *Gate) tell(ctx context.Context, route tenant.Route, before, now error) {
-	switch {
-	case now == nil && before != nil:
+	var was, is pause
+	switch paused := errors.As(before, &was); {
+	case now == nil && paused:
 		g.Log.InfoContext(ctx, "a route runs again", "route", route.Name)
-	case now != nil && (before == nil || before.Error() != now.Error()):
+	case errors.As(now, &is) && (!paused || was.why != is.why):
 		g.Log.ErrorContext(ctx, "a route is paused: nothing is written to its target, and its changes wait", "route", route.Name, "because", now)
 	}
 }
@@ -149,6 +150,11 @@ func (g *Gate) every() time.Duration {
 
 func (g *Gate) again() time.Duration { return min(g.every(), whilePaused) }
 
+// pause says why a route does not run. why is the same as long as the reason is: an error's text has an id of its own each time.
+type pause struct{ text, why string }
+
+func (p pause) Error() string { return p.text }
+
 // judge returns why the route does not run, or an error that may pass.
 func (g *Gate) judge(ctx context.Context, route tenant.Route) (paused, err error) {
 	var source, target Policies
@@ -157,7 +163,7 @@ func (g *Gate) judge(ctx context.Context, route tenant.Route) (paused, err error
 	both.Go(func() { source, sourceErr = g.read(ctx, route.Source, route.Target, false) })
 	both.Go(func() { target, targetErr = g.read(ctx, route.Target, route.Source, true) })
 	both.Wait()
-	var reasons []string
+	var reasons, why []string
 	for _, failed := range []struct {
 		tenant tenant.Tenant
 		err    error
@@ -167,8 +173,10 @@ func (g *Gate) judge(ctx context.Context, route tenant.Route) (paused, err error
 		case errors.Is(failed.err, ErrForbidden):
 			reasons = append(reasons, fmt.Sprintf("%s: its policies may not be read; grant the application permission Policy.Read.All of Microsoft Graph in tenant %s: %v",
 				failed.tenant.Name, failed.tenant.ID, failed.err))
+			why = append(why, failed.tenant.ID+" forbidden")
 		case outcome.Of(failed.err).Kind == outcome.Terminal:
 			reasons = append(reasons, fmt.Sprintf("%s: its policies cannot be read: %v", failed.tenant.Name, failed.err))
+			why = append(why, failed.tenant.ID+" "+outcome.Of(failed.err).Code)
 		default:
 			return nil, failed.err
 		}
@@ -177,11 +185,12 @@ func (g *Gate) judge(ctx context.Context, route tenant.Route) (paused, err error
 		for _, f := range Check(route, source, target) {
 			reasons = append(reasons, f.String())
 		}
+		why = reasons
 	}
 	if reasons == nil {
 		return nil, nil
 	}
-	return fmt.Errorf("route %s is paused: %s", route.Name, strings.Join(reasons, "; and ")), nil
+	return pause{fmt.Sprintf("route %s is paused: %s", route.Name, strings.Join(reasons, "; and ")), strings.Join(why, "; ")}, nil
 }
 
 // read reads what one tenant says about the other.

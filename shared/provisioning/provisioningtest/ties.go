@@ -135,7 +135,7 @@ func (w *World) Reports(ctx context.Context, manager provisioning.LinkKey, exter
 	err = w.do(ctx, Reports, func() error {
 		for key, r := range w.links {
 			l := r.link
-			if key.Route == manager.Route && l.State == provisioning.LinkActive && l.Manager == manager.User && (external == "" || l.ManagerAs != external) {
+			if key.Route == manager.Route && l.State == provisioning.LinkActive && l.LeftAt.IsZero() && l.Manager == manager.User && (external == "" || l.ManagerAs != external) {
 				users = append(users, key.User)
 			}
 		}
