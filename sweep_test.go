@@ -115,3 +115,42 @@ func TestALiveChangeDoesNotWaitBehindALookAtEverybody(t *testing.T) {
 	t.Logf("blocked after %s, with %d of 300 still waiting", took.Round(time.Millisecond), waiting.Active)
 	h.settles(t)
 }
+
+func TestWhatGraphSaysOfASubscriptionIsDoneAtOnce(t *testing.T) {
+	t.Run("it was removed", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, entrasim.Notify{}, 53)
+		h.tracked(t)
+		before, err := h.program.Store.Subscriptions(t.Context(), demo.US.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := h.graph.Lifecycle(demo.US.ID, "subscriptionRemoved"); n != 1 || err != nil {
+			t.Fatalf("%d subscriptions were removed, %v", n, err)
+		}
+		took := eventually(t, soon, func() string {
+			held, err := h.program.Store.Subscriptions(t.Context(), demo.US.ID)
+			if err != nil || len(held) != 1 || held[0].ID == before[0].ID {
+				return fmt.Sprintf("the subscriptions are %+v, %v", held, err)
+			}
+			return ""
+		})
+		t.Logf("there is another one after %s", took.Round(time.Millisecond))
+		if _, err := h.directory(t, demo.US).join(crowd(53, 1, usDomain)[0]); err != nil {
+			t.Fatal(err)
+		}
+		h.settles(t)
+	})
+	t.Run("something was missed", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, entrasim.Notify{Lose: 1}, 59)
+		h.tracked(t)
+		if _, err := h.directory(t, demo.US).join(crowd(59, 1, usDomain)[0]); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := h.graph.Lifecycle(demo.US.ID, "missed"); n != 1 || err != nil {
+			t.Fatalf("%d subscriptions were told, %v", n, err)
+		}
+		h.settles(t)
+	})
+}

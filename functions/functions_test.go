@@ -15,6 +15,7 @@ import (
 	"github.com/tenantsync/tenantsync/functions"
 	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
+	"github.com/tenantsync/tenantsync/functions/lifecycle"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -24,7 +25,7 @@ import (
 
 func table() []functions.Function {
 	return functions.Table(functions.Handlers{
-		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Backfill: &backfill.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Sweep: &sweep.Handler{},
+		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Backfill: &backfill.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Lifecycle: &lifecycle.Handler{}, Sweep: &sweep.Handler{},
 	})
 }
 
@@ -108,7 +109,7 @@ func TestEveryFunctionHasAFolderAndEveryFolderAFunction(t *testing.T) {
 
 func TestOnlyWhatGraphCallsIsOpenToEverybody(t *testing.T) {
 	for _, f := range table() {
-		if f.HTTP != nil && !f.HTTP.Keyed && f.Name != "notify" {
+		if f.HTTP != nil && !f.HTTP.Keyed && f.Name != "notify" && f.Name != "lifecycle" {
 			t.Errorf("%s can be called without a key", f.Name)
 		}
 		if f.HTTP != nil && !f.HTTP.Keyed && !slices.Equal(f.HTTP.Methods, []string{http.MethodPost}) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
+	"github.com/tenantsync/tenantsync/functions/lifecycle"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -16,6 +17,7 @@ import (
 // Handlers are the functions' bodies.
 type Handlers struct {
 	Notify    *notify.Handler
+	Lifecycle *lifecycle.Handler
 	Provision *provision.Handler
 	Backfill  *backfill.Handler
 	Renew     *renew.Handler
@@ -29,6 +31,7 @@ func Table(h Handlers) []Function {
 	post := []string{http.MethodPost}
 	return []Function{
 		{Name: "notify", HTTP: &HTTP{Route: notify.Route, Methods: post, Handler: h.Notify}},
+		{Name: "lifecycle", HTTP: &HTTP{Route: lifecycle.Route, Methods: post, Handler: h.Lifecycle}},
 		{Name: "provision", Queue: &Queue{Name: change.QueueChanges, Handle: h.Provision.Handle}},
 		{Name: "backfill", Queue: &Queue{Name: change.QueueBackfill, Handle: h.Backfill.Handle, Bulk: true}},
 		{Name: "renew", Timer: &Timer{Every: renew.Every, Run: h.Renew.Run}},

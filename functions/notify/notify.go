@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -13,13 +12,11 @@ import (
 	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/subscription"
 	"github.com/tenantsync/tenantsync/shared/tenant"
+	"github.com/tenantsync/tenantsync/shared/webhook"
 )
 
 // Route is where Graph posts, below /api/.
 const Route = "notifications"
-
-// MaxBody bounds a POST, in bytes. A thousand notifications are about 700 kB.
-const MaxBody = 4 << 20
 
 // sendDeadline leaves half a second of the three that Graph waits for an answer.
 const sendDeadline = 2500 * time.Millisecond
@@ -39,36 +36,7 @@ type Handler struct {
 	Log      *slog.Logger
 }
 
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "Graph posts notifications here; use POST", http.StatusMethodNotAllowed)
-		return
-	}
-	if query := r.URL.Query(); query.Has("validationToken") {
-		// Decoded by Query, sent as plain text, so that nothing in it is ever taken for markup.
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, query.Get("validationToken"))
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		http.Error(w, "the body is larger than 4 MiB", http.StatusRequestEntityTooLarge)
-		return
-	case err != nil:
-		http.Error(w, "the body could not be read to its end", http.StatusBadRequest)
-		return
-	}
-	items, err := subscription.DecodeEnvelope(body)
-	if err != nil {
-		http.Error(w, `this is not {"value":[…]} as Graph posts it`, http.StatusBadRequest)
-		return
-	}
-	w.WriteHeader(h.accept(r.Context(), items))
-}
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { webhook.Serve(w, r, h.accept) }
 
 // accept puts what passes the checks on the bus and returns the HTTP status.
 func (h *Handler) accept(ctx context.Context, items []json.RawMessage) int {

@@ -16,6 +16,7 @@ import (
 	"github.com/tenantsync/tenantsync/functions"
 	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
+	"github.com/tenantsync/tenantsync/functions/lifecycle"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -155,15 +156,20 @@ func handlers(c *config.Config, o Options, fingerprints map[string]string, direc
 	}
 	live := &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
 		Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Trust: gate, Now: time.Now}}
+	door := notify.NewGate(store, ids(sources), keys...)
+	renewer := &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
+		NotificationURL: c.PublicURL + "/api/" + notify.Route, LifecycleURL: c.PublicURL + "/api/" + lifecycle.Route, Now: time.Now, Log: o.Log}
+	renewals := &renew.Handler{Topology: c.Topology, Store: store, Census: everybody, Sweeps: sweeper, Rules: fingerprints,
+		Forgetful: o.Forgetful, Renewer: checked{renewer, gate, c}, Now: time.Now, Log: o.Log}
 	return functions.Handlers{
-		Notify:    &notify.Handler{Topology: c.Topology, Gate: notify.NewGate(store, ids(sources), keys...), Bus: bus, Now: time.Now, Log: o.Log},
-		Provision: live, Backfill: &backfill.Handler{Provision: live},
-		Renew: &renew.Handler{Topology: c.Topology, Store: store, Census: everybody, Sweeps: sweeper, Rules: fingerprints, Forgetful: o.Forgetful, Now: time.Now, Log: o.Log,
-			Renewer: checked{&subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
-				NotificationURL: c.PublicURL + "/api/" + notify.Route, Now: time.Now, Log: o.Log}, gate, c}},
-		Sweep:  &sweepfunction.Handler{Sweeper: sweeper},
-		Replay: &replay.Handler{Bus: bus, Log: o.Log},
-		Guard:  &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: time.Now, Log: o.Log},
+		Notify:    &notify.Handler{Topology: c.Topology, Gate: door, Bus: bus, Now: time.Now, Log: o.Log},
+		Lifecycle: &lifecycle.Handler{Gate: door, Renewer: renewer, Renew: renewals, Sweep: sweeper, Log: o.Log},
+		Provision: live,
+		Backfill:  &backfill.Handler{Provision: live},
+		Renew:     renewals,
+		Sweep:     &sweepfunction.Handler{Sweeper: sweeper},
+		Replay:    &replay.Handler{Bus: bus, Log: o.Log},
+		Guard:     &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: time.Now, Log: o.Log},
 	}
 }
 

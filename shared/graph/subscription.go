@@ -56,6 +56,9 @@ func (g *Graph) Create(ctx context.Context, w subscription.Wanted, expiresAt tim
 	wanted.SetChangeType(ptr(subscription.ChangeType))
 	wanted.SetResource(ptr(subscription.Resource))
 	wanted.SetNotificationUrl(&w.NotificationURL)
+	if w.LifecycleURL != "" {
+		wanted.SetLifecycleNotificationUrl(&w.LifecycleURL)
+	}
 	wanted.SetClientState(&w.Secret)
 	wanted.SetExpirationDateTime(ptr(expiresAt.UTC()))
 	r := request{verb: "create a subscription that notifies " + withoutQuery(w.NotificationURL)}

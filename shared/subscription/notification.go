@@ -91,6 +91,29 @@ func DecodeNotification(item json.RawMessage) (Notification, error) {
 	return n, nil
 }
 
+// Event is what a subscription needs, by the names that Graph gives to lifecycle events.
+type Event string
+
+// Lifecycle events. Of users and groups Graph sends only the first; the others are there should that change.
+const (
+	ReauthorizationRequired Event = "reauthorizationRequired"
+	Removed                 Event = "subscriptionRemoved"
+	Missed                  Event = "missed"
+)
+
+// DecodeLifecycle reads one item that was posted to a lifecycle URL. The notification has what a Gate checks.
+func DecodeLifecycle(item json.RawMessage) (Notification, Event, error) {
+	var w wireNotification
+	if err := json.Unmarshal(item, &w); err != nil {
+		return Notification{}, "", fmt.Errorf("decode lifecycle event: %w", err)
+	}
+	n := Notification{SubscriptionID: w.SubscriptionID, TenantID: strings.ToLower(w.TenantID), ClientState: w.ClientState}
+	if w.LifecycleEvent == "" {
+		return n, "", fmt.Errorf("%w: it names no lifecycle event", ErrNotForUs)
+	}
+	return n, Event(w.LifecycleEvent), nil
+}
+
 // sequence reads a whole number, written as such or as a string; "" when it is neither.
 func sequence(raw json.RawMessage) string {
 	text := strings.Trim(string(raw), `"`)

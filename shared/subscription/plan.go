@@ -49,8 +49,8 @@ func planOne(w Wanted, have []Held, now time.Time) Step {
 		return s
 	case held.Fingerprint == "":
 		s.Kind, s.Reason = Recreate, "it was not made with this data: another installation uses this app registration, or the data was lost"
-	case held.Fingerprint != Fingerprint(w.Secret):
-		s.Kind, s.Reason = Recreate, "the clientState has changed"
+	case held.Fingerprint != w.Fingerprint():
+		s.Kind, s.Reason = Recreate, "the clientState or the lifecycle URL has changed"
 	case held.NotificationURL != w.NotificationURL:
 		s.Kind, s.Reason = Recreate, "the notification URL has changed"
 	case held.ExpiresAt.Sub(now) < RenewDue:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/tenant"
@@ -16,6 +17,7 @@ type Renewer struct {
 	Store           Store
 	Sources         []tenant.Tenant
 	NotificationURL string
+	LifecycleURL    string
 	// Key is what the clientState of every tenant is derived from.
 	Key []byte
 	Now func() time.Time
@@ -43,8 +45,40 @@ func (r *Renewer) tenant(ctx context.Context, source tenant.Tenant) (Held, error
 	if err != nil {
 		return Held{}, err
 	}
-	want := Wanted{TenantID: source.ID, NotificationURL: r.NotificationURL, Secret: Secret(r.Key, source.ID)}
-	step := Plan([]Wanted{want}, have, r.Now())[0]
+	step := Plan([]Wanted{r.wanted(source.ID)}, have, r.Now())[0]
+	return r.do(ctx, source, step)
+}
+
+func (r *Renewer) wanted(tenantID string) Wanted {
+	return Wanted{TenantID: tenantID, NotificationURL: r.NotificationURL, LifecycleURL: r.LifecycleURL, Secret: Secret(r.Key, tenantID)}
+}
+
+// settled is how long after a renewal Graph must not be asked to reauthorize: doing both within it ends in an error.
+const settled = 10 * time.Minute
+
+// Reauthorize renews the subscription of a tenant before that is due, for Graph says that it soon delivers nothing more. A renewal
+// authorizes, too (reference of subscription-reauthorize).
+func (r *Renewer) Reauthorize(ctx context.Context, tenantID string) error {
+	i := slices.IndexFunc(r.Sources, func(t tenant.Tenant) bool { return t.ID == tenantID })
+	if i < 0 {
+		return nil
+	}
+	have, err := r.have(ctx, tenantID)
+	if err != nil {
+		return err
+	}
+	step := Plan([]Wanted{r.wanted(tenantID)}, have, r.Now())[0]
+	if step.Kind == Keep {
+		if step.Held.ExpiresAt.Sub(r.Now()) > Life-settled {
+			return nil
+		}
+		step.Kind, step.Reason, step.ExpiresAt = Renew, "it has to be authorized again", r.Now().Add(Life)
+	}
+	_, err = r.do(ctx, r.Sources[i], step)
+	return err
+}
+
+func (r *Renewer) do(ctx context.Context, source tenant.Tenant, step Step) (Held, error) {
 	held, err := r.apply(ctx, step)
 	if err != nil {
 		return Held{}, fmt.Errorf("%s, because %s: %w", step.Kind, step.Reason, err)
@@ -118,7 +152,7 @@ func (r *Renewer) create(ctx context.Context, s Step) (Held, error) {
 	if err != nil {
 		return Held{}, err
 	}
-	held.Fingerprint = Fingerprint(s.Wanted.Secret)
+	held.Fingerprint = s.Wanted.Fingerprint()
 	return held, r.save(ctx, held)
 }
 

@@ -248,3 +248,48 @@ func TestRenewerKeepsWhatItCannotRenewYet(t *testing.T) {
 	}
 	g.standing(t, us)
 }
+
+func TestReauthorizingRenewsBeforeThatIsDueAndNotTwiceWithinTenMinutes(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		have    []subscription.Held
+		renewed bool
+	}{
+		{"an hour old", []subscription.Held{held(us, left(subscription.Life-time.Hour))}, true},
+		{"ten minutes old", []subscription.Held{held(us, left(subscription.Life-10*time.Minute))}, true},
+		{"renewed nine minutes ago", []subscription.Held{held(us, left(subscription.Life-9*time.Minute))}, false},
+		{"made just now", []subscription.Held{held(us)}, false},
+		{"gone", nil, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGraph(c.have...)
+			before := len(g.subscriptions)
+			r := g.renewer()
+			if err := r.Reauthorize(t.Context(), us); err != nil {
+				t.Fatal(err)
+			}
+			renewed := len(g.subscriptions) > before
+			for _, h := range g.subscriptions {
+				renewed = renewed || len(c.have) > 0 && h.ExpiresAt.After(c.have[0].ExpiresAt)
+			}
+			if renewed != c.renewed {
+				t.Errorf("renewed: %v, subscriptions %+v", renewed, g.subscriptions)
+			}
+		})
+	}
+	if err := newGraph().renewer().Reauthorize(t.Context(), "a tenant of others"); err != nil {
+		t.Errorf("a tenant that is no source: %v", err)
+	}
+}
+
+func TestAnotherLifecycleURLIsAnotherSubscription(t *testing.T) {
+	plain := wanted(us)
+	with := plain
+	with.LifecycleURL = "https://sync.example/api/lifecycle"
+	if plain.Fingerprint() != subscription.Fingerprint(plain.Secret) || with.Fingerprint() == plain.Fingerprint() {
+		t.Error("the fingerprint does not tell")
+	}
+	if steps := subscription.Plan([]subscription.Wanted{with}, []subscription.Held{held(us)}, now); steps[0].Kind != subscription.Recreate {
+		t.Errorf("step %s, want recreate", steps[0].Kind)
+	}
+}

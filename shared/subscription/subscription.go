@@ -23,8 +23,18 @@ const MaxLife = 41_760 * time.Minute
 type Wanted struct {
 	TenantID        string
 	NotificationURL string
+	// LifecycleURL is where Graph says that a subscription needs something.
+	LifecycleURL string
 	// Secret is the clientState it must have been created with.
 	Secret string
+}
+
+// Fingerprint tells what it must have been created with that Graph does not show.
+func (w Wanted) Fingerprint() string {
+	if w.LifecycleURL == "" {
+		return Fingerprint(w.Secret)
+	}
+	return Fingerprint(w.Secret + " " + w.LifecycleURL)
 }
 
 // Held is a subscription that exists: Graph's part, and what we remember of it.
@@ -33,7 +43,7 @@ type Held struct {
 	TenantID        string
 	NotificationURL string
 	ExpiresAt       time.Time
-	// Fingerprint tells which clientState it was created with; empty when we did not create it, for Graph does not show it.
+	// Fingerprint tells what it was created with that Graph does not show; empty when we did not create it.
 	Fingerprint string
 }
 
