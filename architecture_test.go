@@ -97,7 +97,7 @@ func testHelper(name string) bool { return ours(name) && strings.HasSuffix(path.
 
 // The packages that decide, and those that touch the world outside.
 var (
-	domainPackages = []string{"./shared/tenant", "./shared/change", "./shared/guard", "./shared/forecast", "./shared/mapping", "./shared/provisioning", "./shared/subscription", "./shared/outcome", "./shared/deadletter", "./shared/trust", "./shared/census", "./shared/sweep", "./shared/webhook"}
+	domainPackages = []string{"./shared/tenant", "./shared/change", "./shared/guard", "./shared/forecast", "./shared/mapping", "./shared/provisioning", "./shared/subscription", "./shared/outcome", "./shared/deadletter", "./shared/trust", "./shared/census", "./shared/sweep", "./shared/webhook", "./shared/status"}
 	adapters       = []string{"./shared/graph", "./shared/servicebus", "./shared/sqlitestore", "./shared/azfn", "./shared/standalone", "./shared/broker", "./shared/entrasim"}
 	simulators     = []string{"./shared/broker", "./shared/entrasim"}
 )

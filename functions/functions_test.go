@@ -20,12 +20,13 @@ import (
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
 	"github.com/tenantsync/tenantsync/functions/replay"
+	"github.com/tenantsync/tenantsync/functions/status"
 	"github.com/tenantsync/tenantsync/functions/sweep"
 )
 
 func table() []functions.Function {
 	return functions.Table(functions.Handlers{
-		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Backfill: &backfill.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Lifecycle: &lifecycle.Handler{}, Sweep: &sweep.Handler{},
+		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Backfill: &backfill.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Status: &status.Handler{}, Lifecycle: &lifecycle.Handler{}, Sweep: &sweep.Handler{},
 	})
 }
 

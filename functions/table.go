@@ -10,6 +10,7 @@ import (
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
 	"github.com/tenantsync/tenantsync/functions/replay"
+	"github.com/tenantsync/tenantsync/functions/status"
 	"github.com/tenantsync/tenantsync/functions/sweep"
 	"github.com/tenantsync/tenantsync/shared/change"
 )
@@ -24,6 +25,7 @@ type Handlers struct {
 	Sweep     *sweep.Handler
 	Replay    *replay.Handler
 	Guard     *guard.Handler
+	Status    *status.Handler
 }
 
 // Table lists every function with its trigger.
@@ -37,6 +39,7 @@ func Table(h Handlers) []Function {
 		{Name: "renew", Timer: &Timer{Every: renew.Every, Run: h.Renew.Run}},
 		{Name: "sweep", Timer: &Timer{Every: sweep.Every, Run: h.Sweep.Run}},
 		{Name: "guard", HTTP: &HTTP{Route: guard.Route, Methods: []string{http.MethodGet, http.MethodPost}, Keyed: true, Handler: h.Guard}},
+		{Name: "status", HTTP: &HTTP{Route: status.Route, Methods: []string{http.MethodGet}, Keyed: true, Handler: h.Status}},
 		{Name: "replay", HTTP: &HTTP{Route: replay.Route, Methods: post, Keyed: true, Handler: h.Replay}},
 	}
 }

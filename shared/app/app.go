@@ -21,13 +21,16 @@ import (
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
 	"github.com/tenantsync/tenantsync/functions/replay"
+	statusfunction "github.com/tenantsync/tenantsync/functions/status"
 	sweepfunction "github.com/tenantsync/tenantsync/functions/sweep"
 	"github.com/tenantsync/tenantsync/shared/census"
+	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/config"
 	"github.com/tenantsync/tenantsync/shared/graph"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/servicebus"
 	"github.com/tenantsync/tenantsync/shared/sqlitestore"
+	"github.com/tenantsync/tenantsync/shared/status"
 	"github.com/tenantsync/tenantsync/shared/subscription"
 	"github.com/tenantsync/tenantsync/shared/sweep"
 	"github.com/tenantsync/tenantsync/shared/tenant"
@@ -83,7 +86,17 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, bus.Close(ctx), store.Close())
 	}
-	return &App{Functions: functions.Table(handlers(c, o, fingerprints, directory, bus, store)), Bus: bus, Store: store}, nil
+	all := handlers(c, o, fingerprints, directory, bus, store)
+	reporter := &status.Reporter{Topology: c.Topology, Store: store, Queues: bus, QueueNames: change.Queues(), Timers: map[string]time.Duration{}, Now: time.Now}
+	all.Status = &statusfunction.Handler{Reporter: reporter, Log: o.Log}
+	table := functions.Table(all)
+	for _, f := range table {
+		if f.Timer != nil {
+			reporter.Timers[f.Name] = f.Timer.Every
+			f.Timer.Run = reporter.Watched(f.Name, f.Timer.Run)
+		}
+	}
+	return &App{Functions: table, Bus: bus, Store: store}, nil
 }
 
 // storeFile holds links, leases and the journal, in the data folder.

@@ -67,7 +67,7 @@ func TestHelpListsTheCommands(t *testing.T) {
 		if code != exitOK || stderr != "" {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
 		}
-		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  config ", "\n  plan ", "\n  guard "} {
+		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  config ", "\n  plan ", "\n  status ", "\n  guard "} {
 			if !strings.Contains(stdout, command) {
 				t.Errorf("%v: the help does not list%q:\n%s", args, command, stdout)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus/admin"
 )
 
 // Options says where the bus is. Exactly one of ConnectionString and Namespace is set.
@@ -33,6 +34,7 @@ type Options struct {
 // Bus is a connection to a namespace. It is safe for concurrent use and finds its way back after the bus was away.
 type Bus struct {
 	client        *azservicebus.Client
+	admin         *admin.Client
 	settleTimeout time.Duration
 	logger        *slog.Logger
 	now           func() time.Time
@@ -61,7 +63,11 @@ func Open(o Options) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the service bus: %w", err)
 	}
-	b := &Bus{client: client, settleTimeout: o.SettleTimeout, logger: o.Logger, now: o.Now, queues: map[string]*queue{}}
+	administrator, err := o.administrator()
+	if err != nil {
+		return nil, fmt.Errorf("open the service bus: %w", err)
+	}
+	b := &Bus{client: client, admin: administrator, settleTimeout: o.SettleTimeout, logger: o.Logger, now: o.Now, queues: map[string]*queue{}}
 	if b.settleTimeout == 0 {
 		b.settleTimeout = 10 * time.Second
 	}

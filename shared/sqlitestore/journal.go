@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 )
@@ -70,4 +71,24 @@ func (s *Store) entries(ctx context.Context, f EntryFilter) ([]provisioning.Entr
 		entries = append(entries, e)
 	}
 	return entries, rows.Err()
+}
+
+// Recent hands out the entries of a route since a time, in no order.
+func (s *Store) Recent(ctx context.Context, route string, since time.Time, each func(provisioning.Entry)) error {
+	rows, err := s.read.QueryContext(ctx, "SELECT entry FROM journal WHERE at >= ? AND route = ?", nanos(since), route)
+	if err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	texts, err := texts(rows)
+	if err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	for _, text := range texts {
+		var e provisioning.Entry
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
+			return fmt.Errorf("read journal: %w", err)
+		}
+		each(e)
+	}
+	return nil
 }

@@ -150,6 +150,15 @@ func (s *Store) linkedAfter(ctx context.Context, route, user string) ([]provisio
 	return links, rows.Err()
 }
 
+// CountLinked counts the links of a route whose external user should be there.
+func (s *Store) CountLinked(ctx context.Context, route string) (n int, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM links WHERE route = ? AND state = 'active'", route).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count links of %s: %w", route, err)
+	}
+	return n, nil
+}
+
 // row is one line of links.
 type row struct {
 	link          provisioning.Link

@@ -1,0 +1,43 @@
+// Package status shows administrators, and whatever monitors, how the installation is doing.
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+
+	"github.com/tenantsync/tenantsync/shared/status"
+)
+
+// Route is its address below /api/.
+const Route = "status"
+
+// Reporter makes reports.
+type Reporter interface {
+	Report(ctx context.Context) (status.Report, error)
+}
+
+// Handler answers GET with a status.Report. 500 says that something could not be looked at.
+type Handler struct {
+	Reporter Reporter
+	Log      *slog.Logger
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": "use GET"})
+		return
+	}
+	report, err := h.Reporter.Report(r.Context())
+	if err != nil {
+		h.Log.ErrorContext(r.Context(), "status: something cannot be looked at", "error", err)
+		w.WriteHeader(http.StatusInternalServerError)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+		return
+	}
+	_ = json.NewEncoder(w).Encode(report)
+}
