@@ -118,6 +118,14 @@ func (d *directory) leave(id string) error {
 	return d.call(http.MethodDelete, "/users/"+id, nil, nil)
 }
 
+// purge deletes somebody for good.
+func (d *directory) purge(id string) error {
+	if err := d.leave(id); err != nil {
+		return err
+	}
+	return d.call(http.MethodDelete, "/directory/deletedItems/"+id, nil, nil)
+}
+
 func (d *directory) restore(id string) error {
 	return d.call(http.MethodPost, "/directory/deletedItems/"+id+"/restore", nil, nil)
 }

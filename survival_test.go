@@ -212,3 +212,28 @@ func TestABrokerThatWasKilledHasWhatItAcknowledged(t *testing.T) {
 		t.Errorf("after SIGTERM the broker ended with %d", code)
 	}
 }
+
+func TestALeaverIsRemovedAlsoWhenTheStoreIsLostMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := simulate(t)
+	first := s.serve(t)
+	source, target := s.directory(t, "fabrikam-us"), s.directory(t, "contoso")
+	people := crowd(71, 6, usDomain)
+	ids := make([]string, len(people))
+	for i, person := range people {
+		var err error
+		if ids[i], err = source.join(person); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, patience, func() string { return unequal(target, people) })
+	first.kill()
+	for i, leave := range []func(string) error{source.leave, source.purge} { // one can still be found among the deleted, the other cannot
+		if err := leave(ids[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.serve(t) // on an empty folder: neither links nor messages are left
+	took := eventually(t, patience, func() string { return unequal(target, people[2:]) })
+	t.Logf("both are gone %s after the new start", took.Round(time.Millisecond))
+}

@@ -123,8 +123,11 @@ func newBench(t *testing.T) (*world, *renew.Handler) {
 func (w *world) serve(h *renew.Handler) {
 	h.Now, h.Log = func() time.Time { return w.now }, slog.New(slog.DiscardHandler)
 	h.Renewer, h.Store, h.Sweeps = w, w, w
-	h.Census = &census.Taker{Users: w, Links: w, Bus: w, Now: h.Now, Log: h.Log}
+	h.Census = &census.Taker{Users: w, Externals: w, Links: w, Bus: w, Now: h.Now, Log: h.Log}
 }
+
+// Carried: nobody's link is lost.
+func (w *world) Carried(context.Context, string, string, func([]string) error) error { return nil }
 
 func (w *world) Begin(_ context.Context, tenantID string) error {
 	w.begun = append(w.begun, fmt.Sprintf("%s after %d changes", tenantID, len(w.sent)))

@@ -162,7 +162,7 @@ func handlers(c *config.Config, o Options, fingerprints map[string]string, direc
 	}
 	sources := c.Topology.Sources()
 	gate := &trust.Gate{Policies: directory, Every: o.TrustEvery, Now: time.Now, Log: o.Log}
-	everybody := &census.Taker{Users: directory, Links: store, Bus: bus, Now: time.Now, Log: o.Log}
+	everybody := &census.Taker{Users: directory, Externals: directory, Links: store, Bus: bus, Now: time.Now, Log: o.Log}
 	sweeper := &sweep.Sweeper{Topology: c.Topology, Tracker: directory, Store: store, Bus: bus, Census: everybody, Groups: map[string][]string{}, MemberTracker: directory, Now: time.Now, Log: o.Log}
 	for name, rules := range c.Rules {
 		sweeper.Groups[name] = rules.Scope.Groups

@@ -1,4 +1,4 @@
-// Package census has everybody on a route looked at: the users of the source, and those who are linked from it and are not there any more.
+// Package census has everybody on a route looked at: the users of the source, and those who have an external user and are not there any more.
 package census
 
 import (
@@ -16,6 +16,11 @@ type Users interface {
 	UserIDs(ctx context.Context, tenantID string, each func(ids []string) error) error
 }
 
+// Externals knows whose external users are in a target, from what they carry themselves.
+type Externals interface {
+	Carried(ctx context.Context, targetID, sourceID string, each func(users []string) error) error
+}
+
 // Links knows who is linked on a route.
 type Links interface {
 	Linked(ctx context.Context, route string, each func(provisioning.Link) error) error
@@ -28,11 +33,12 @@ type Bus interface {
 
 // Taker takes censuses.
 type Taker struct {
-	Users Users
-	Links Links
-	Bus   Bus
-	Now   func() time.Time
-	Log   *slog.Logger
+	Users     Users
+	Externals Externals
+	Links     Links
+	Bus       Bus
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Take puts a change for everybody on the routes of a tenant on the bus, in the lane for bulk work. occasion is what makes it necessary: it tells the changes of two
@@ -49,13 +55,7 @@ func (t *Taker) Take(ctx context.Context, tenantID string, routes []tenant.Route
 		return err
 	}
 	for _, route := range routes {
-		var left []string
-		err := t.Links.Linked(ctx, route.Name, func(l provisioning.Link) error {
-			if l.State == provisioning.LinkActive && !seen[l.Key.User] {
-				left = append(left, l.Key.User)
-			}
-			return nil
-		})
+		left, err := t.left(ctx, route, seen)
 		if err != nil {
 			return err
 		}
@@ -67,6 +67,34 @@ func (t *Taker) Take(ctx context.Context, tenantID string, routes []tenant.Route
 	}
 	t.Log.InfoContext(ctx, "everybody is looked at", "tenant", tenantID, "occasion", occasion, "users", len(seen), "routes", len(routes))
 	return nil
+}
+
+// left are those who have an external user and were not seen in the source: as the links say and, should those be lost, as the external users
+// themselves say.
+func (t *Taker) left(ctx context.Context, route tenant.Route, seen map[string]bool) (left []string, err error) {
+	told := map[string]bool{}
+	add := func(user string) {
+		if !seen[user] && !told[user] {
+			told[user] = true
+			left = append(left, user)
+		}
+	}
+	err = t.Links.Linked(ctx, route.Name, func(l provisioning.Link) error {
+		if l.State == provisioning.LinkActive {
+			add(l.Key.User)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = t.Externals.Carried(ctx, route.Target.ID, route.Source.ID, func(users []string) error {
+		for _, user := range users {
+			add(user)
+		}
+		return nil
+	})
+	return left, err
 }
 
 func (t *Taker) send(ctx context.Context, queue, occasion string, routes []tenant.Route, ids []string, deleted bool) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/tenantsync/tenantsync/shared/entrasim"
 	"github.com/tenantsync/tenantsync/shared/graph"
 	"github.com/tenantsync/tenantsync/shared/outcome"
+	"github.com/tenantsync/tenantsync/shared/provisioning"
 	"github.com/tenantsync/tenantsync/shared/sweep"
 )
 
@@ -132,5 +133,42 @@ func TestAnInterruptedRoundGivesNoCursor(t *testing.T) {
 	})
 	if !errors.Is(err, stop) || next != "" {
 		t.Errorf("%q, %v", next, err)
+	}
+}
+
+func TestWhoHasAnExternalUserIsToldByWhatThoseCarry(t *testing.T) {
+	s := simulate(t, entrasim.Options{})
+	target := s.targetTenant(t)
+	want := map[string]bool{}
+	for _, name := range []string{"ana", "ben", "cleo"} { // two pages
+		id, err := target.Invite(t.Context(), name+"@fabrikam.example", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := s.hire(t, name, nil)
+		want[source] = true
+		if err := target.Update(t.Context(), id, nil, provisioning.SourceKey(s.source, source)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	foreign, err := target.Invite(t.Context(), "dora@woodgrove.example", "dora")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := target.Update(t.Context(), foreign, nil, provisioning.SourceKey(userID, userID)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := target.Invite(t.Context(), "guest@woodgrove.example", "guest"); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	err = s.graph.Carried(t.Context(), s.target, s.source, func(users []string) error {
+		for _, u := range users {
+			got[u] = true
+		}
+		return nil
+	})
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("told are %v, %v; want %v", got, err, want)
 	}
 }

@@ -42,3 +42,28 @@ func (g *Graph) UserID(ctx context.Context, tenantID, name string) (string, erro
 	}
 	return strings.ToLower(*m.GetId()), nil
 }
+
+// Carried hands out the source users, by their object ids in a source, whose link key an external user of the target carries, a page at a time,
+// until each returns an error.
+func (g *Graph) Carried(ctx context.Context, targetID, sourceID string, each func(users []string) error) error {
+	t, err := g.tenant(targetID)
+	if err != nil {
+		return err
+	}
+	first := &users.UsersRequestBuilderGetRequestConfiguration{QueryParameters: &users.UsersRequestBuilderGetQueryParameters{
+		Filter: ptr("creationType eq 'Invitation'"), Select: []string{"id", g.keyProperty}, Top: ptr[int32](pageSize),
+	}}
+	prefix := provisioning.SourceKey(sourceID, "")
+	return pages(ctx, t, request{verb: "list external users"}, livePage(first), func(found []models.Userable) error {
+		var ids []string
+		for _, m := range found {
+			if id, ours := strings.CutPrefix(g.externalOf(m, false).SourceKey, prefix); ours {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		return each(ids)
+	})
+}
