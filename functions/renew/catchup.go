@@ -34,18 +34,11 @@ func (h *Handler) catchUp(ctx context.Context, held subscription.Held) error {
 			return err
 		}
 	}
-	if h.recalled == nil {
-		h.recalled = map[string]bool{}
-	}
-	h.recalled[held.TenantID] = true
 	return h.Store.SaveCursor(ctx, presenceCursor(held.TenantID), h.Now().UTC().Format(time.RFC3339))
 }
 
 // wasAbsent reports whether notifications of the tenant may have been given up on since the last run.
 func (h *Handler) wasAbsent(ctx context.Context, tenantID string) (bool, error) {
-	if h.Forgetful && !h.recalled[tenantID] {
-		return true, nil
-	}
 	last, err := h.Store.Cursor(ctx, presenceCursor(tenantID))
 	if err != nil {
 		return false, err
@@ -54,6 +47,9 @@ func (h *Handler) wasAbsent(ctx context.Context, tenantID string) (bool, error) 
 	return err != nil || h.Now().Sub(at) > graphRetries, nil
 }
 
+// Presence begins the names of the cursors that say when a tenant was last served. Without them everybody is looked at.
+const Presence = "served/"
+
 // caughtUp is what a route has caught up with: a subscription, and the rules by which everybody was looked at.
 func (h *Handler) caughtUp(held subscription.Held, r tenant.Route) string {
 	return held.ID + "/" + h.Rules[r.Name]
@@ -61,7 +57,7 @@ func (h *Handler) caughtUp(held subscription.Held, r tenant.Route) string {
 
 // Names of cursors: what a route has caught up with, and when a tenant was last served.
 func routeCursor(r tenant.Route) string     { return "catch-up/" + r.Name + "/" + r.Target.ID }
-func presenceCursor(tenantID string) string { return "served/" + tenantID }
+func presenceCursor(tenantID string) string { return Presence + tenantID }
 
 // lookAtEverybody has a place for the sweeps to go on from before it begins: what changes meanwhile they find.
 func (h *Handler) lookAtEverybody(ctx context.Context, held subscription.Held, routes []tenant.Route) error {

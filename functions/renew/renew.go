@@ -46,13 +46,10 @@ type Handler struct {
 	Sweeps   Sweeps
 	// Rules tell by a fingerprint, for each route by its name, when the rules about people have changed.
 	Rules map[string]string
-	// Forgetful says that the bus has lost what it held when this process began, so that the first run looks at everybody.
-	Forgetful bool
-	Now       func() time.Time
-	Log       *slog.Logger
+	Now   func() time.Time
+	Log   *slog.Logger
 
-	running  sync.Mutex      // a host may fire the timer while a run goes on
-	recalled map[string]bool // tenants that a forgetful bus knows about again
+	running sync.Mutex // a host may fire the timer while a run goes on
 }
 
 // Run renews what is due. What happened while nobody listened was never notified, so a route catches up when it is new,

@@ -83,6 +83,9 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 		return nil, errors.Join(err, bus.Close(ctx))
 	}
 	fingerprints, err := c.Fingerprints()
+	if err == nil && o.Forgetful {
+		err = store.ForgetBus(ctx, renew.Presence)
+	}
 	if err != nil {
 		return nil, errors.Join(err, bus.Close(ctx), store.Close())
 	}
@@ -173,7 +176,7 @@ func handlers(c *config.Config, o Options, fingerprints map[string]string, direc
 	renewer := &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
 		NotificationURL: c.PublicURL + "/api/" + notify.Route, LifecycleURL: c.PublicURL + "/api/" + lifecycle.Route, Now: time.Now, Log: o.Log}
 	renewals := &renew.Handler{Topology: c.Topology, Store: store, Census: everybody, Sweeps: sweeper, Rules: fingerprints,
-		Forgetful: o.Forgetful, Renewer: checked{renewer, gate, c}, Now: time.Now, Log: o.Log}
+		Renewer: checked{renewer, gate, c}, Now: time.Now, Log: o.Log}
 	return functions.Handlers{
 		Notify:    &notify.Handler{Topology: c.Topology, Gate: door, Bus: bus, Now: time.Now, Log: o.Log},
 		Lifecycle: &lifecycle.Handler{Gate: door, Renewer: renewer, Renew: renewals, Sweep: sweeper, Log: o.Log},

@@ -38,7 +38,7 @@ func (t target) memberships(ctx context.Context, id string) (grants []provisioni
 	first := &users.ItemMemberOfRequestBuilderGetRequestConfiguration{
 		QueryParameters: &users.ItemMemberOfRequestBuilderGetQueryParameters{Select: []string{"id"}, Top: ptr[int32](pageSize)},
 	}
-	r := request{"list the groups of user", id}
+	r := request{verb: "list the groups of user", object: id}
 	if err := t.identified(r); err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (t target) assignments(ctx context.Context, id string) (assigned []assignme
 	first := &users.ItemAppRoleAssignmentsRequestBuilderGetRequestConfiguration{
 		QueryParameters: &users.ItemAppRoleAssignmentsRequestBuilderGetQueryParameters{Top: ptr[int32](pageSize)},
 	}
-	r := request{"list the app roles of user", id}
+	r := request{verb: "list the app roles of user", object: id}
 	if err := t.identified(r); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func says(err error, message *regexp.Regexp) bool {
 // GroupMember.ReadWrite.All for groups, RoleManagement.ReadWrite.Directory besides for those that can hold directory roles, and
 // AppRoleAssignment.ReadWrite.All for app roles. A user who is not there, now, at this replica, is waited for.
 func (t target) Grant(ctx context.Context, id string, g provisioning.Grant) error {
-	r := request{"grant " + g.String() + " to user", id}
+	r := request{verb: "grant " + g.String() + " to user", object: id}
 	if err := t.whole(r, g); err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (t target) Grant(ctx context.Context, id string, g provisioning.Grant) erro
 // Revoke takes a piece of access away from a user; what the user has not got needs no taking away. It needs the app roles of
 // Grants and Grant.
 func (t target) Revoke(ctx context.Context, id string, g provisioning.Grant) error {
-	r := request{"revoke " + g.String() + " of user", id}
+	r := request{verb: "revoke " + g.String() + " of user", object: id}
 	if err := t.whole(r, g); err != nil {
 		return err
 	}

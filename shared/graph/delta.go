@@ -39,9 +39,9 @@ func (g *Graph) Changes(ctx context.Context, tenantID, cursor string, each func(
 	if err != nil {
 		return "", err
 	}
-	r := request{verb: "track changes of users"}
+	r := request{verb: "track changes of users", long: true}
 	for link := cursor; ; {
-		answer, err := ask(ctx, t, r, func(ctx context.Context, c *sdk) (users.DeltaGetResponseable, error) {
+		answer, err := askPage(ctx, t, r, func(ctx context.Context, c *sdk) (users.DeltaGetResponseable, error) {
 			return c.Users().Delta().WithUrl(link).GetAsDeltaGetResponse(ctx, nil)
 		})
 		if expired(err) {

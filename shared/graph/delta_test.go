@@ -114,6 +114,36 @@ func TestACursorThatExpiredIsSaidToBe(t *testing.T) {
 	}
 }
 
+// cut is a network that breaks the first requests for changes off.
+type cut struct {
+	next  http.RoundTripper
+	times int
+}
+
+func (c *cut) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/users/delta") && c.times > 0 {
+		c.times--
+		return nil, errors.New("connection reset")
+	}
+	return c.next.RoundTrip(r)
+}
+
+func TestAPageOfALongListIsAskedForAgain(t *testing.T) {
+	for _, failures := range []int{0, 3, 4} {
+		r := play(t, map[string]answer{"GET /users/delta": {body: `{"value":[{"id":"` + userID + `"}],"@odata.deltaLink":"$SERVER/v1.0/users/delta?$deltatoken=y"}`}})
+		o := r.options()
+		o.Transport = &cut{next: o.Transport, times: failures}
+		g, err := graph.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := g.Changes(t.Context(), tenantID, r.URL+"/v1.0/users/delta?$deltatoken=x", func([]sweep.Changed) error { return nil })
+		if ok := err == nil && strings.HasSuffix(next, "deltatoken=y"); ok != (failures < 4) {
+			t.Errorf("after %d failures: %s, %v", failures, next, err)
+		}
+	}
+}
+
 func TestAnInterruptedRoundGivesNoCursor(t *testing.T) {
 	s := simulate(t, entrasim.Options{})
 	cursor, err := s.graph.Latest(t.Context(), s.source)

@@ -41,6 +41,8 @@ type Options struct {
 	Transport http.RoundTripper
 	Logger    *slog.Logger
 	Now       func() time.Time
+	// PageWait is how long it takes at most until a page of a long list, which failed for now, is asked for again; 0: 20 s.
+	PageWait time.Duration
 }
 
 // Graph is Microsoft Graph for every tenant of the installation. It is safe for concurrent use.
@@ -78,6 +80,9 @@ func New(o Options) (*Graph, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.PageWait == 0 {
+		o.PageWait = 20 * time.Second
 	}
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("set up Microsoft Graph: %w", err)

@@ -135,7 +135,7 @@ func (r *recorder) issued() int {
 func (r *recorder) options() graph.Options {
 	return graph.Options{
 		AuthorityHost: r.URL, Endpoint: r.URL, ClientID: clientID, Transport: r.Client().Transport,
-		Credential: graph.Credential{ClientSecret: "secret"}, Now: func() time.Time { return noon },
+		Credential: graph.Credential{ClientSecret: "secret"}, Now: func() time.Time { return noon }, PageWait: time.Millisecond,
 	}
 }
 

@@ -22,7 +22,7 @@ func (g *Graph) UserID(ctx context.Context, tenantID, name string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	r := request{"read user", name}
+	r := request{verb: "read user", object: name}
 	if err := t.identified(r); err != nil {
 		return "", err
 	}
@@ -54,7 +54,7 @@ func (g *Graph) Carried(ctx context.Context, targetID, sourceID string, each fun
 		Filter: ptr("creationType eq 'Invitation'"), Select: []string{"id", g.keyProperty}, Top: ptr[int32](pageSize),
 	}}
 	prefix := provisioning.SourceKey(sourceID, "")
-	return pages(ctx, t, request{verb: "list external users"}, livePage(first), func(found []models.Userable) error {
+	return pages(ctx, t, request{verb: "list external users", long: true}, livePage(first), func(found []models.Userable) error {
 		var ids []string
 		for _, m := range found {
 			if id, ours := strings.CutPrefix(g.externalOf(m, false).SourceKey, prefix); ours {

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/tenantsync/tenantsync/shared/graph"
 	"github.com/tenantsync/tenantsync/shared/mapping"
 	"github.com/tenantsync/tenantsync/shared/outcome"
+	"github.com/tenantsync/tenantsync/shared/provisioning"
 )
 
 func TestAManagerIsSetReadAndRemoved(t *testing.T) {
@@ -73,6 +75,9 @@ func TestAManagerIsSetReadAndRemoved(t *testing.T) {
 	} {
 		if got := outcome.Of(err); got.Kind != outcome.Retry || got.Code != "not replicated" {
 			t.Errorf("%s: %v %q: %v", name, got.Kind, got.Code, err)
+		}
+		if is := errors.Is(err, provisioning.ErrNotFound); is != (name != "nobody's manager") {
+			t.Errorf("%s: wraps ErrNotFound: %v", name, is)
 		}
 	}
 }

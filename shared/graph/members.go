@@ -27,7 +27,7 @@ func (g *Graph) Nested(ctx context.Context, tenantID string, of []string) ([]str
 		first := &groups.ItemTransitiveMembersGraphGroupRequestBuilderGetRequestConfiguration{
 			QueryParameters: &groups.ItemTransitiveMembersGraphGroupRequestBuilderGetQueryParameters{Select: []string{"id"}, Top: ptr[int32](pageSize)},
 		}
-		err := pages(ctx, t, request{"list the groups in group", id}, func(ctx context.Context, c *sdk, link string) (models.GroupCollectionResponseable, error) {
+		err := pages(ctx, t, request{verb: "list the groups in group", object: id}, func(ctx context.Context, c *sdk, link string) (models.GroupCollectionResponseable, error) {
 			members := c.Groups().ByGroupId(id).TransitiveMembers().GraphGroup()
 			if link != "" {
 				return members.WithUrl(link).Get(ctx, nil)
@@ -63,9 +63,9 @@ func (g *Graph) MemberChanges(ctx context.Context, tenantID, cursor string, each
 	if err != nil {
 		return "", err
 	}
-	r := request{verb: "track changes of group members"}
+	r := request{verb: "track changes of group members", long: true}
 	for link := cursor; ; {
-		answer, err := ask(ctx, t, r, func(ctx context.Context, c *sdk) (groups.DeltaGetResponseable, error) {
+		answer, err := askPage(ctx, t, r, func(ctx context.Context, c *sdk) (groups.DeltaGetResponseable, error) {
 			return c.Groups().Delta().WithUrl(link).GetAsDeltaGetResponse(ctx, nil)
 		})
 		if expired(err) {
@@ -101,8 +101,9 @@ func membersOf(group models.Groupable) (members []sweep.Member) {
 		one, _ := item.(map[string]any)
 		id, _ := one["id"].(*string)
 		kind, _ := one["@odata.type"].(*string)
-		if id != nil {
-			members = append(members, sweep.Member{ID: strings.ToLower(*id), Group: strings.HasSuffix(deref(kind), ".group")})
+		isGroup, isUser := strings.HasSuffix(deref(kind), ".group"), strings.HasSuffix(deref(kind), ".user")
+		if id != nil && (isGroup || isUser) { // and not a device, a contact or an application
+			members = append(members, sweep.Member{ID: strings.ToLower(*id), Group: isGroup})
 		}
 	}
 	return members

@@ -15,7 +15,7 @@ import (
 // PartnerSettings reads the cross-tenant access settings of a tenant for another one; nil: there are none. It needs the app role
 // Policy.Read.All, as all of this file does.
 func (g *Graph) PartnerSettings(ctx context.Context, tenantID, partnerID string) (*trust.Settings, error) {
-	r := request{"read the cross-tenant access settings for", partnerID}
+	r := request{verb: "read the cross-tenant access settings for", object: partnerID}
 	t, err := g.tenant(tenantID)
 	if err == nil {
 		err = t.identified(r)

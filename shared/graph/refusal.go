@@ -51,7 +51,7 @@ func (t target) explained(ctx context.Context, r request, g provisioning.Grant, 
 
 // groupRefused looks at a group whose members could not be changed.
 func (t target) groupRefused(ctx context.Context, id string, err error) error {
-	group, unseen := ask(ctx, t.tenant, request{"read group", id}, func(ctx context.Context, c *sdk) (models.Groupable, error) {
+	group, unseen := ask(ctx, t.tenant, request{verb: "read group", object: id}, func(ctx context.Context, c *sdk) (models.Groupable, error) {
 		return c.Groups().ByGroupId(id).Get(ctx, &groups.GroupItemRequestBuilderGetRequestConfiguration{
 			QueryParameters: &groups.GroupItemRequestBuilderGetQueryParameters{
 				Select: []string{"id", "groupTypes", "isAssignableToRole", "mailEnabled", "onPremisesSyncEnabled"},
@@ -100,7 +100,7 @@ func (t target) appRefused(ctx context.Context, id string, err error) error {
 	case outcome.Of(err).Code == codePermission:
 		return advise(codePermission, err, "give the app the permission AppRoleAssignment.ReadWrite.All there")
 	}
-	_, unseen := ask(ctx, t.tenant, request{"read application", id}, func(ctx context.Context, c *sdk) (models.ServicePrincipalable, error) {
+	_, unseen := ask(ctx, t.tenant, request{verb: "read application", object: id}, func(ctx context.Context, c *sdk) (models.ServicePrincipalable, error) {
 		return c.ServicePrincipals().ByServicePrincipalId(id).Get(ctx, &serviceprincipals.ServicePrincipalItemRequestBuilderGetRequestConfiguration{
 			QueryParameters: &serviceprincipals.ServicePrincipalItemRequestBuilderGetQueryParameters{Select: []string{"id"}},
 		})

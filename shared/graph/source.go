@@ -36,7 +36,7 @@ func (s source) Groups(ctx context.Context, id string, groups []string) (in []st
 	for some := range slices.Chunk(groups, checkedAtOnce) {
 		body := users.NewItemCheckMemberGroupsPostRequestBody()
 		body.SetGroupIds(some)
-		r := request{"check the groups of user", id}
+		r := request{verb: "check the groups of user", object: id}
 		if err := s.identified(r); err != nil {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func (s source) Deleted(ctx context.Context, id string) (bool, error) {
 
 // user reads one live user, or provisioning.ErrNotFound.
 func (t *tenant) user(ctx context.Context, id string, query users.UserItemRequestBuilderGetQueryParameters) (models.Userable, error) {
-	r := request{"read user", id}
+	r := request{verb: "read user", object: id}
 	m, err := t.one(ctx, r, func(ctx context.Context, c *sdk) (models.Userable, error) {
 		return c.Users().ByUserId(id).Get(ctx, &users.UserItemRequestBuilderGetRequestConfiguration{
 			QueryParameters: &query,
@@ -79,7 +79,7 @@ func (t *tenant) user(ctx context.Context, id string, query users.UserItemReques
 
 // deletedUser reads one soft-deleted user. The cast in the path is what lets a user's properties be selected.
 func (t *tenant) deletedUser(ctx context.Context, id string, selected []string) (models.Userable, error) {
-	return t.one(ctx, request{"read deleted user", id}, func(ctx context.Context, c *sdk) (models.Userable, error) {
+	return t.one(ctx, request{verb: "read deleted user", object: id}, func(ctx context.Context, c *sdk) (models.Userable, error) {
 		return c.Directory().DeletedItems().ByDirectoryObjectId(id).GraphUser().Get(ctx,
 			&directory.DeletedItemsItemGraphUserRequestBuilderGetRequestConfiguration{
 				QueryParameters: &directory.DeletedItemsItemGraphUserRequestBuilderGetQueryParameters{Select: selected},
@@ -112,7 +112,7 @@ func (g *Graph) UserIDs(ctx context.Context, tenantID string, each func(ids []st
 	first := &users.UsersRequestBuilderGetRequestConfiguration{QueryParameters: &users.UsersRequestBuilderGetQueryParameters{
 		Select: identity, Top: ptr[int32](pageSize),
 	}}
-	return pages(ctx, t, request{verb: "list users"}, livePage(first), func(found []models.Userable) error {
+	return pages(ctx, t, request{verb: "list users", long: true}, livePage(first), func(found []models.Userable) error {
 		var ids []string
 		for _, m := range found {
 			// An empty user type is a member: objects older than the property.
@@ -150,7 +150,7 @@ type collection[T any] interface {
 // pages runs through a collection.
 func pages[T any, C collection[T]](ctx context.Context, t *tenant, r request, get page[C], each func([]T) error) error {
 	for link := ""; ; {
-		answer, err := ask(ctx, t, r, func(ctx context.Context, c *sdk) (C, error) {
+		answer, err := askPage(ctx, t, r, func(ctx context.Context, c *sdk) (C, error) {
 			return get(ctx, c, link)
 		})
 		if err != nil {

@@ -87,7 +87,7 @@ func (g *Graph) Renew(ctx context.Context, tenantID, id string, expiresAt time.T
 	}
 	change := models.NewSubscription()
 	change.SetExpirationDateTime(ptr(expiresAt.UTC()))
-	r := request{"renew subscription", id}
+	r := request{verb: "renew subscription", object: id}
 	if err := t.identified(r); err != nil {
 		return subscription.Held{}, err
 	}
@@ -109,7 +109,7 @@ func (g *Graph) Delete(ctx context.Context, tenantID, id string) error {
 	if err != nil {
 		return err
 	}
-	err = t.write(ctx, request{"delete subscription", id}, func(ctx context.Context, c *sdk) error {
+	err = t.write(ctx, request{verb: "delete subscription", object: id}, func(ctx context.Context, c *sdk) error {
 		return c.Subscriptions().BySubscriptionId(id).Delete(ctx, nil)
 	})
 	if notFound(err) {

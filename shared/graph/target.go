@@ -172,7 +172,7 @@ func (t target) Update(ctx context.Context, id string, attributes provisioning.A
 	if len(values) == 0 {
 		return nil
 	}
-	return t.write(ctx, request{"update user", id}, func(ctx context.Context, c *sdk) error {
+	return t.write(ctx, request{verb: "update user", object: id}, func(ctx context.Context, c *sdk) error {
 		_, err := c.Users().ByUserId(id).Patch(ctx, patch(values), nil)
 		return err
 	})
@@ -180,7 +180,7 @@ func (t target) Update(ctx context.Context, id string, attributes provisioning.A
 
 // Remove soft-deletes a user; one that is gone needs no removing.
 func (t target) Remove(ctx context.Context, id string) error {
-	err := t.write(ctx, request{"remove user", id}, func(ctx context.Context, c *sdk) error {
+	err := t.write(ctx, request{verb: "remove user", object: id}, func(ctx context.Context, c *sdk) error {
 		return c.Users().ByUserId(id).Delete(ctx, nil)
 	})
 	if notFound(err) {
@@ -191,7 +191,7 @@ func (t target) Remove(ctx context.Context, id string) error {
 
 // Restore brings a soft-deleted user back.
 func (t target) Restore(ctx context.Context, id string) error {
-	return t.write(ctx, request{"restore user", id}, func(ctx context.Context, c *sdk) error {
+	return t.write(ctx, request{verb: "restore user", object: id}, func(ctx context.Context, c *sdk) error {
 		_, err := c.Directory().DeletedItems().ByDirectoryObjectId(id).Restore().Post(ctx, nil)
 		return err
 	})

@@ -33,6 +33,8 @@ type tenant struct {
 type request struct {
 	verb   string // "read user"
 	object string // id of what it is done to; empty when that is not one object
+	// long: it is a page of a long list, which would have to begin anew.
+	long bool
 }
 
 // call runs one request and translates its failure.
@@ -62,6 +64,27 @@ func ask[T any](ctx context.Context, t *tenant, r request, do func(context.Conte
 		err = t.unexpected(r, "the answer is empty")
 	}
 	return answer, err
+}
+
+// pageTries is how often a page of a long list is asked for.
+const pageTries = 4
+
+// askPage is ask, and asks for a page of a long list again when that fails for now.
+func askPage[T any](ctx context.Context, t *tenant, r request, do func(context.Context, *sdk) (T, error)) (answer T, err error) {
+	for try := 1; ; try++ {
+		answer, err = ask(ctx, t, r, do)
+		o := outcome.Of(err)
+		if !r.long || try == pageTries || o.Kind == outcome.Done || o.Kind == outcome.Terminal || expired(err) {
+			return answer, err
+		}
+		timer := time.NewTimer(min(max(o.Delay, outcome.Backoff(try, 0)), t.graph.options.PageWait))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return answer, err
+		}
+	}
 }
 
 // unexpected is a success that cannot be one.

@@ -75,7 +75,8 @@ func planDisable(s Situation, ext External, d departure) Decision {
 		return remove(s, ext, fmt.Sprintf("%s; that was on %s", d.reason, left.UTC().Format(time.DateOnly)))
 	}
 	out := Decision{Action: ActionNone, Reason: d.reason + "; its external user is disabled", External: ext.ID, State: LinkActive, Blocked: s.Link.Blocked, LeftAt: left}
-	out.Again, _ = d.rule.due(left)
+	out.Due, _ = d.rule.due(left)
+	out.Again = out.Due
 	if ext.Enabled() {
 		out.Action, out.Reason, out.Blocked = ActionDisable, d.reason, true
 		out.Operations = []Operation{write(Attributes{AttrAccountEnabled: false}, ext.Attributes, "")}

@@ -127,6 +127,8 @@ type Decision struct {
 	Ties *Ties
 	// Again is when the user has to be looked at again although nothing happens until then; zero: never.
 	Again time.Time
+	// Due is when the external user is removed; a dead letter does not put that off.
+	Due time.Time
 	// Held: the guard holds it, and nothing is done.
 	Held bool
 	// Drift are attributes that differ and are only reported, in order.
@@ -230,6 +232,9 @@ func planDisabled(s Situation, ext External) (Decision, error) {
 		return planDisable(s, ext, d), nil
 	}
 	out, err := planUpdate(s, ext)
+	if err != nil && d.rule.Action == LeaveKeep {
+		return Decision{}, err
+	}
 	if err != nil {
 		d.reason += ", and its attributes cannot be computed: " + err.Error()
 		out = planDisable(s, ext, d)
@@ -237,6 +242,7 @@ func planDisabled(s Situation, ext External) (Decision, error) {
 	if d.rule.Action == LeaveDisable {
 		out.LeftAt = s.left()
 		if due, again := d.rule.due(out.LeftAt); again {
+			out.Due = due
 			out.lookAgain(due)
 		}
 	}

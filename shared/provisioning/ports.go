@@ -59,7 +59,8 @@ type Writer interface {
 	Remove(ctx context.Context, id string) error
 	// Restore brings a soft-deleted user back.
 	Restore(ctx context.Context, id string) error
-	// SetManager makes another user of the target the manager of one; "" takes the manager away.
+	// SetManager makes another user of the target the manager of one; "" takes the manager away. ErrNotFound, with an outcome: one of the
+	// two is not there.
 	SetManager(ctx context.Context, id, manager string) error
 }
 
@@ -114,7 +115,7 @@ type Link struct {
 	// LeftAt is since when the source user is leaving, while its external user is disabled and not removed; else zero.
 	LeftAt    time.Time
 	UpdatedAt time.Time
-	// Dead is the reason of the dead letter that the last look at this user made; "" if it made none.
+	// Dead names the dead letter that the last look at this user made, by what failed, why and on which event; "" if it made none.
 	Dead string
 	// Held: a departure of this user waits for somebody to decide. Approved: the last one happened because somebody approved it. The guard
 	// alone changes them.

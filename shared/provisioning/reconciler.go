@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tenantsync/tenantsync/shared/change"
@@ -74,9 +75,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, route tenant.Route, c change
 			return err
 		}
 		if r.Now().Sub(now) > r.lease()/3 || comesBack(err) {
-			return r.leave(ctx, lease, err)
+			return errors.Join(r.leave(ctx, lease, err), r.handOver(ctx, route, c))
 		}
 	}
+}
+
+// handOver puts a look on the bus for whoever met bulk work with a live change: the copy of the bulk work waits behind everybody.
+func (r *Reconciler) handOver(ctx context.Context, route tenant.Route, c change.Change) error {
+	if !Bulk(ctx) || r.Bus == nil {
+		return nil
+	}
+	now := r.Now()
+	return r.Bus.Send(ctx, change.QueueChanges, []change.Change{{Route: route.Name, User: c.User, Cause: change.CauseSweep, ArrivedAt: now, TraceID: c.Trace(),
+		Key: change.Key("live", c.Key, now.Format(time.RFC3339Nano))}})
 }
 
 // comesBack: the message will be seen again anyway, which also serves those that set the dirty mark.
@@ -135,43 +146,48 @@ func (r *Reconciler) run(ctx context.Context, route tenant.Route, c change.Chang
 		// A decision that nobody can explain is made again, until the journal has it.
 		return errors.Join(outcome.RetryAfter(0, "journal not written", journalErr), err)
 	}
-	return w.bury(ctx, err)
+	return w.bury(ctx, decision, err)
 }
 
-// bury lets a person have one dead letter for one reason, although a look at everybody, or at all that changed, comes upon it again.
-func (w *worker) bury(ctx context.Context, err error) error {
+// bury lets a person have one dead letter for one reason, although a look at everybody, or at all that changed, comes upon it again. What
+// follows from the same event makes it again: nobody knows whether the first was made.
+func (w *worker) bury(ctx context.Context, d Decision, err error) error {
 	o := outcome.Of(err)
+	matter := string(d.Action) + "/" + o.Code + "/"
 	next := *w.link
 	switch {
+	case o.Kind == outcome.Terminal && strings.HasPrefix(w.link.Dead, matter) && w.link.Dead != matter+w.change.Trace():
+		if w.change.Cause == change.CauseSweep || w.change.Cause == change.CauseCatchUp {
+			if o.Then > 0 {
+				return outcome.PlannedAfter(o.Then, o.Err)
+			}
+			return nil
+		}
 	case o.Kind == outcome.Terminal:
-		next.Dead = o.Code
+		next.Dead = matter + w.change.Trace()
 	case o.Kind == outcome.Done || o.Planned:
 		next.Dead = ""
 	}
-	known := next.Dead != "" && next.Dead == w.link.Dead
 	if saved := w.save(ctx, next); saved != nil {
 		return errors.Join(saved, err)
 	}
-	switch {
-	case !known || o.Kind != outcome.Terminal || w.change.Cause != change.CauseSweep && w.change.Cause != change.CauseCatchUp:
-		return err
-	case o.Then > 0:
-		return outcome.PlannedAfter(o.Then, o.Err)
-	}
-	return nil
+	return err
 }
 
 // next is what follows from a run: looks at others, and another look at the user.
 func (r *Reconciler) next(ctx context.Context, w *worker, d Decision, err error) error {
 	followed := r.follow(ctx, w, d)
-	again := max(d.Again.Sub(r.Now()), lookAgain)
 	switch {
 	case err != nil:
-		if w.lacksManager(d) {
+		if w.lacksManager(d, err) {
 			err = errors.Join(err, r.have(ctx, w, []string{w.link.Manager}))
 		}
-		if !d.Again.IsZero() {
-			err = outcome.AndLookAfter(again, err)
+		at := d.Due
+		if w.change.Cause != change.CausePlanned && !d.Again.IsZero() {
+			at = d.Again // not once more by the look that it led to, which would fail like this one, for ever
+		}
+		if !at.IsZero() {
+			err = outcome.AndLookAfter(max(at.Sub(r.Now()), lookAgain), err)
 		}
 		return err
 	case followed != nil:
@@ -181,7 +197,7 @@ func (r *Reconciler) next(ctx context.Context, w *worker, d Decision, err error)
 	case d.Action == ActionNone && (w.change.Cause == change.CauseNotification || w.change.Cause == change.CauseSweep) && w.early() > 0:
 		return outcome.LaterAfter(w.early(), errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
 	case !d.Again.IsZero():
-		return outcome.PlannedAfter(again, fmt.Errorf("decided again on %s", d.Again.UTC().Format(time.RFC3339)))
+		return outcome.PlannedAfter(max(d.Again.Sub(r.Now()), lookAgain), fmt.Errorf("decided again on %s", d.Again.UTC().Format(time.RFC3339)))
 	}
 	return nil
 }

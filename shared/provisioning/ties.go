@@ -106,6 +106,15 @@ func (t Ties) after(op Operation, err error, had Ties) (Ties, error) {
 	return t, err
 }
 
+// revoke is t once a grant of ours was taken away.
+func (t Ties) revoke(g Grant) Ties {
+	t = t.without(g)
+	if !slices.Contains(t.Revoked, g) {
+		t.Revoked = append(slices.Clone(t.Revoked), g)
+	}
+	return t
+}
+
 func (t Ties) without(g Grant) Ties {
 	t.Granted = slices.DeleteFunc(slices.Clone(t.Granted), func(have Grant) bool { return have == g })
 	return t
@@ -148,14 +157,18 @@ func (r *Reconciler) have(ctx context.Context, w *worker, users []string) error 
 		changes[i] = change.Change{Route: w.route.Name, User: user, Cause: change.CauseManager, ArrivedAt: now, TraceID: w.change.Trace(),
 			Key: change.Key("manager", w.route.Name, user, w.link.External, now.Format(time.RFC3339Nano))}
 	}
-	return r.Bus.Send(ctx, change.QueueChanges, changes)
+	queue := change.QueueChanges
+	if Bulk(ctx) {
+		queue = change.QueueBackfill
+	}
+	return r.Bus.Send(ctx, queue, changes)
 }
 
 // lacksManager tells whether the manager could not be written for the first time. Its external user may be gone: a look at it makes another.
 // A look that comes from there does not ask for it again.
-func (w *worker) lacksManager(d Decision) bool {
+func (w *worker) lacksManager(d Decision, err error) bool {
 	return d.Ties != nil && d.Ties.ManagerAs != "" && w.link.ManagerAs == "" && w.link.Manager != "" &&
-		w.change.Attempt == 0 && w.change.Cause != change.CauseManager
+		w.change.Attempt == 0 && w.change.Hop == 0 && errors.Is(err, ErrNotFound) && w.change.Cause != change.CauseManager
 }
 
 // settings are the rules of the route.

@@ -194,7 +194,9 @@ func (w *worker) apply(ctx context.Context, d Decision) error {
 	}
 	ties, failed, err := w.operateAll(ctx, d, had)
 	if err != nil {
-		return err
+		next = *w.link
+		next.Ties = ties
+		return errors.Join(err, w.save(ctx, next))
 	}
 	next = *w.link
 	next.State, next.Blocked, next.LeftAt, next.Inviting, next.Ties = d.State, d.Blocked, d.LeftAt, "", ties
@@ -205,8 +207,9 @@ func (w *worker) apply(ctx context.Context, d Decision) error {
 }
 
 // operateAll carries out the operations and returns the ties then. One that fails ends it (err), but for those on ties: none of these waits
-// for another (failed is what decides about the message).
+// for another (failed is what decides about the message). Ended early, the ties are those from before without what was revoked.
 func (w *worker) operateAll(ctx context.Context, d Decision, had Ties) (ties Ties, failed, err error) {
+	revoked := had
 	ties = had
 	if d.Ties != nil {
 		ties = *d.Ties
@@ -218,12 +221,15 @@ func (w *worker) operateAll(ctx context.Context, d Decision, had Ties) (ties Tie
 			next := *w.link
 			next.Granted = had.or(d.Ties).Granted
 			if err := w.save(ctx, next); err != nil {
-				return ties, nil, err
+				return revoked, nil, err
 			}
 		}
 		err := w.operate(ctx, op)
 		if err != nil && !op.ties() {
-			return ties, nil, err
+			return revoked, nil, err
+		}
+		if err == nil && op.Kind == OpRevoke {
+			revoked = revoked.revoke(op.Grant)
 		}
 		var happened error
 		ties, happened = ties.after(op, err, had)

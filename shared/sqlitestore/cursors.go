@@ -25,3 +25,17 @@ func (s *Store) SaveCursor(ctx context.Context, name, value string) error {
 	}
 	return nil
 }
+
+// ForgetBus forgets what only a bus that is lost could have known: the dead letters on it, and that tenants were served, by the beginning of
+// the names of those cursors. It is written before anything else happens, so that no crash can make it unknown.
+func (s *Store) ForgetBus(ctx context.Context, presence string) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM cursors WHERE substr(name, 1, length(?1)) = ?1", presence); err != nil {
+			return fmt.Errorf("forget what the bus knew: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE links SET dead = '' WHERE dead <> ''"); err != nil {
+			return fmt.Errorf("forget what the bus knew: %w", err)
+		}
+		return nil
+	})
+}

@@ -63,7 +63,7 @@ func admit(ctx context.Context, tx *sql.Tx, d guard.Departure, l guard.Limits) (
 	// It was admitted already, and may not have happened yet. What is held since is another departure.
 	again := departed > since && !held && (as == departedCounted || as == departedApproved || as == departedForced && d.Forced)
 	switch {
-	case held && verdict == approved:
+	case held && verdict == approved && !d.Forced:
 		as = departedApproved
 	case again:
 	case d.Forced:
@@ -79,8 +79,9 @@ func admit(ctx context.Context, tx *sql.Tx, d guard.Departure, l guard.Limits) (
 	if as != departedApproved {
 		v.Departed++
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE links SET departed_at = ?, departed_as = ?, held_at = 0, held_reason = '', verdict = '' WHERE route = ? AND user = ?",
-		max(departed, nanos(d.At)), as, d.Route, d.User)
+	// A forced block does not answer for the departure that is held.
+	_, err = tx.ExecContext(ctx, `UPDATE links SET departed_at = ?1, departed_as = ?2, held_at = iif(?3, held_at, 0), held_reason = iif(?3, held_reason, ''),
+		verdict = iif(?3, verdict, '') WHERE route = ?4 AND user = ?5`, max(departed, nanos(d.At)), as, d.Forced, d.Route, d.User)
 	return v, err
 }
 

@@ -287,3 +287,30 @@ func BenchmarkRun(b *testing.B) {
 		})
 	})
 }
+
+func TestWithTheBusOnlyWhatItKnewIsForgotten(t *testing.T) {
+	s, key := open(t, file(t)), provisioning.LinkKey{Route: "r", User: "u"}
+	lease, _, err := s.Acquire(t.Context(), key, "m", start, start.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(t.Context(), lease, provisioning.Link{Key: key, State: provisioning.LinkActive, External: "e", Dead: "update/refused/1"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"served/t1", "served/t2", "served", "sweep/t1"} {
+		if err := s.SaveCursor(t.Context(), name, "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.ForgetBus(t.Context(), "served/"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"served/t1": "", "served/t2": "", "served": "value", "sweep/t1": "value"} {
+		if got, err := s.Cursor(t.Context(), name); err != nil || got != want {
+			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+		}
+	}
+	if link, _, err := s.Find(t.Context(), key); err != nil || link.Dead != "" || link.External != "e" {
+		t.Errorf("the link is %+v, %v", link, err)
+	}
+}

@@ -177,11 +177,17 @@ func testForced(t *testing.T, g Guard) {
 	d.holds("u1")
 	ok(t, g.Withdraw(t.Context(), provisioning.LinkKey{Route: d.route, User: "u1"}))
 	d.holds("u1")
+	d.decide(false, []string{"u1"}, "u1")
 	if d.asks("u1", forced) {
 		t.Fatal("the block is held because the removal is")
 	}
-	d.now = start.Add(time.Hour)
+	d.wantHeld("u1!", "u4") // and does not answer for it
+	d.decide(true, []string{"u1"}, "u1")
+	if d.asks("u1", forced) {
+		t.Fatal("the block is held although the removal is approved")
+	}
 	d.let("u1")
+	d.wantHeld("u4")
 }
 
 func testApprove(t *testing.T, g Guard) {

@@ -35,6 +35,8 @@ type membership struct {
 	// Groups are those of the scopes; Cursors lead to what happens in them and in the groups in them.
 	Groups  []string `json:"groups"`
 	Cursors []string `json:"cursors"`
+	// Nested: a group came into another, or went. The next run begins anew, when slow replicas show it, too.
+	Nested bool `json:"nested,omitempty"`
 }
 
 func membersName(tenantID string) string { return "sweep-groups/" + tenantID }
@@ -50,8 +52,9 @@ func (s *Sweeper) scoped(source tenant.Tenant) (routes []tenant.Route, groups []
 	return routes, slices.Compact(groups)
 }
 
-// sweepMembers has everybody looked at who came into a group of a scope or went. When a group came or went, nobody says who did with it.
-func (s *Sweeper) sweepMembers(ctx context.Context, source tenant.Tenant) error {
+// sweepMembers has everybody looked at who came into a group of a scope or went. When a group came or went, nobody says who did with it. On
+// the first run of all there is nothing to be missed yet.
+func (s *Sweeper) sweepMembers(ctx context.Context, source tenant.Tenant, first bool) error {
 	routes, groups := s.scoped(source)
 	if len(groups) == 0 {
 		return nil
@@ -61,10 +64,14 @@ func (s *Sweeper) sweepMembers(ctx context.Context, source tenant.Tenant) error 
 		return err
 	}
 	switch {
-	case at.Cursors == nil:
+	case at.Cursors == nil && first:
 		return s.beginMembers(ctx, source)
+	case at.Cursors == nil:
+		return s.everybodyInScope(ctx, source, routes, "nobody knows who came and went until now")
 	case !slices.Equal(at.Groups, groups):
 		return s.everybodyInScope(ctx, source, routes, "the groups of a scope are others")
+	case at.Nested:
+		return s.everybodyInScope(ctx, source, routes, "a group came into another, or went")
 	}
 	nested := false
 	for i, cursor := range at.Cursors {
@@ -85,9 +92,7 @@ func (s *Sweeper) sweepMembers(ctx context.Context, source tenant.Tenant) error 
 			return err
 		}
 	}
-	if nested {
-		return s.everybodyInScope(ctx, source, routes, "a group came into another, or went")
-	}
+	at.Nested = nested
 	return s.saveMembership(ctx, source.ID, at)
 }
 
@@ -127,7 +132,7 @@ func (s *Sweeper) everybodyInScope(ctx context.Context, source tenant.Tenant, ro
 		return err
 	}
 	s.Log.WarnContext(ctx, "sweep: everybody is looked at", "tenant", source.ID, "reason", why, "routes", len(routes))
-	if err := s.Census.Take(ctx, source.ID, routes, fmt.Sprintf("sweep of groups from %v", at.Cursors)); err != nil {
+	if err := s.Census.Take(ctx, source.ID, routes, occasion(at.Cursors...)); err != nil {
 		return err
 	}
 	return s.saveMembership(ctx, source.ID, at)

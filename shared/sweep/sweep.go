@@ -3,6 +3,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	defer s.mu.Unlock()
 	var failures []error
 	for _, source := range s.Topology.Sources() {
-		if err := errors.Join(s.sweep(ctx, source), s.sweepMembers(ctx, source)); err != nil {
+		at, err := s.position(ctx, source.ID)
+		err = errors.Join(err, s.sweep(ctx, source), s.sweepMembers(ctx, source, at.Cursor == ""))
+		if err != nil {
 			failures = append(failures, fmt.Errorf("sweep %s (%s): %w", source.Name, source.ID, err))
 		}
 	}
@@ -106,7 +109,11 @@ func (s *Sweeper) Begin(ctx context.Context, tenantID string) error {
 	if i < 0 {
 		return nil
 	}
-	return s.beginMembers(ctx, s.Topology.Sources()[i])
+	if err := s.beginMembers(ctx, s.Topology.Sources()[i]); err != nil {
+		// The routes without groups do not wait for it, and the sweep begins with a look at everybody on the others.
+		s.Log.WarnContext(ctx, "sweep: who comes into the groups of a scope cannot be tracked yet", "tenant", tenantID, "error", err)
+	}
+	return nil
 }
 
 func (s *Sweeper) sweep(ctx context.Context, source tenant.Tenant) error {
@@ -114,11 +121,15 @@ func (s *Sweeper) sweep(ctx context.Context, source tenant.Tenant) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case at.Cursor == "":
+	if at.Cursor == "" {
 		return s.restart(ctx, source.ID) // whoever is new is looked at with the subscription
-	case at.Tracked != s.Tracker.Tracked():
-		return s.lookAtEverybody(ctx, source, "other attributes are tracked")
+	}
+	// With other attributes the sweeps go on from here, behind what is told below. Whom other rules are about is looked at for that reason.
+	latest := ""
+	if at.Tracked != s.Tracker.Tracked() {
+		if latest, err = s.Tracker.Latest(ctx, source.ID); err != nil {
+			return err
+		}
 	}
 	found := 0
 	next, err := s.Tracker.Changes(ctx, source.ID, at.Cursor, func(page []Changed) error {
@@ -134,7 +145,7 @@ func (s *Sweeper) sweep(ctx context.Context, source tenant.Tenant) error {
 	if found > 0 {
 		s.Log.InfoContext(ctx, "sweep", "tenant", source.ID, "changed", found)
 	}
-	return s.save(ctx, source.ID, next)
+	return s.save(ctx, source.ID, cmp.Or(latest, next))
 }
 
 // lookAtEverybody begins anew. The cursor is asked for first and saved last: what changes in between is found, and a failure repeats it.
@@ -144,11 +155,14 @@ func (s *Sweeper) lookAtEverybody(ctx context.Context, source tenant.Tenant, why
 		return err
 	}
 	s.Log.WarnContext(ctx, "sweep: everybody is looked at", "tenant", source.ID, "reason", why)
-	if err := s.Census.Take(ctx, source.ID, s.Topology.From(source.ID), "sweep from "+next); err != nil {
+	if err := s.Census.Take(ctx, source.ID, s.Topology.From(source.ID), occasion(next)); err != nil {
 		return err
 	}
 	return s.save(ctx, source.ID, next)
 }
+
+// occasion names a census by the cursors that it begins with.
+func occasion(cursors ...string) string { return "sweep " + change.Key(cursors...)[:12] }
 
 func (s *Sweeper) restart(ctx context.Context, tenantID string) error {
 	next, err := s.Tracker.Latest(ctx, tenantID)
@@ -158,14 +172,15 @@ func (s *Sweeper) restart(ctx context.Context, tenantID string) error {
 	return s.save(ctx, tenantID, next)
 }
 
-// send puts the changes of a page on the bus. A round that is repeated makes the same messages, which duplicate detection drops.
+// send puts the changes of a page on the bus. A round that is repeated makes other messages: of the same one, duplicate detection would drop
+// what a user changed in between.
 func (s *Sweeper) send(ctx context.Context, routes []tenant.Route, cursor string, page []Changed) error {
 	now := s.Now()
 	changes := make([]change.Change, 0, len(page)*len(routes))
 	for _, c := range page {
 		for _, route := range routes {
 			changes = append(changes, change.Change{Route: route.Name, User: c.User, Cause: change.CauseSweep, Deleted: c.Deleted,
-				Key: change.Key("sweep", cursor, c.User, fmt.Sprint(c.Deleted)), ArrivedAt: now})
+				Key: change.Key("sweep", cursor, c.User, fmt.Sprint(c.Deleted), now.Format(time.RFC3339Nano)), ArrivedAt: now})
 		}
 	}
 	if len(changes) == 0 {

@@ -28,7 +28,9 @@ func (w *World) Admit(ctx context.Context, d guard.Departure, _ guard.Limits) (v
 	err = w.do(ctx, Admit, func() error {
 		w.departures = append(w.departures, d)
 		v.Held = w.holding && !d.Forced
-		w.links[provisioning.LinkKey{Route: d.Route, User: d.User}].link.Held = v.Held
+		if !d.Forced { // a forced block does not answer for what is held
+			w.links[provisioning.LinkKey{Route: d.Route, User: d.User}].link.Held = v.Held
+		}
 		return nil
 	})
 	return v, err

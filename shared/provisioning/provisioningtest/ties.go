@@ -49,6 +49,13 @@ func (w *World) Sent() []change.Change {
 	return sent
 }
 
+// Queues are where changes were sent to, in order.
+func (w *World) Queues() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.queues)
+}
+
 // LagGrants freezes what reads of grants show until CatchUp.
 func (w *World) LagGrants() {
 	w.mu.Lock()
@@ -65,8 +72,9 @@ func (w *World) take(external string, g provisioning.Grant) {
 }
 
 // Send implements provisioning.Bus.
-func (w *World) Send(ctx context.Context, _ string, changes []change.Change) error {
+func (w *World) Send(ctx context.Context, queue string, changes []change.Change) error {
 	return w.do(ctx, Send, func() error {
+		w.queues = append(w.queues, queue)
 		w.sent = append(w.sent, changes...)
 		return nil
 	})

@@ -43,6 +43,7 @@ type World struct {
 	// grants are those of external users; oldGrants is what reads show of them while they lag behind, nil when they do not.
 	grants, oldGrants map[string][]provisioning.Grant
 	sent              []change.Change
+	queues            []string
 	faults            faults
 }
 
