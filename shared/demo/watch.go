@@ -65,10 +65,11 @@ func (w *watcher) meet(id, name string) {
 func (w *watcher) see(e provisioning.Entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if e.Outcome != "done" {
+	switch {
+	case e.Action == provisioning.ActionNone && (e.Outcome == "done" || e.Error == ""):
+		return // nothing happened
+	case e.Outcome != "done":
 		w.failures++
-	} else if e.Action == provisioning.ActionNone {
-		return
 	}
 	name, known := w.names[e.User]
 	if !known {

@@ -226,11 +226,14 @@ func (r *Reconciler) record(ctx context.Context, e Entry, workErr error) error {
 		o = outcome.Outcome{}
 	}
 	e.Outcome = o.Kind.String()
+	switch {
+	case o.Kind == outcome.Later && e.Action == ActionNone: // a second look, which is no failure
+		e.Again = e.At.Add(o.Delay)
+	case o.Err != nil:
+		e.Error = o.Err.Error()
+	}
 	if e.Action == "" {
 		e.Action, e.Reason = ActionNone, "no decision could be made: "+o.Code
-	}
-	if o.Err != nil {
-		e.Error = o.Err.Error()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
 	defer cancel()
