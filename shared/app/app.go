@@ -47,7 +47,21 @@ type Options struct {
 	Journal func(provisioning.Journal) provisioning.Journal
 	// TrustEvery is how often it is checked that a route may run; zero: each hour, and every five minutes while it may not.
 	TrustEvery time.Duration
-	Log        *slog.Logger
+	// SecondLook is how soon a look that must not be fooled by a slow replica comes; zero: provisioning.DefaultSecondLook.
+	SecondLook time.Duration
+	// Now is the clock of rules, leases and messages; nil: time.Now. Tokens, and the bus with what it holds, keep their own.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
 }
 
 // App is the program, put together.
@@ -59,9 +73,7 @@ type App struct {
 
 // New builds the program. c must name a bus, a public URL, a data folder and a clientState key.
 func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o = o.withDefaults()
 	if err := complete(c); err != nil {
 		return nil, err
 	}
@@ -90,7 +102,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
 		return nil, errors.Join(err, bus.Close(ctx), store.Close())
 	}
 	all := handlers(c, o, fingerprints, directory, bus, store)
-	reporter := &status.Reporter{Topology: c.Topology, Store: store, Queues: bus, QueueNames: change.Queues(), Timers: map[string]time.Duration{}, Now: time.Now}
+	reporter := &status.Reporter{Topology: c.Topology, Store: store, Queues: bus, QueueNames: change.Queues(), Timers: map[string]time.Duration{}, Now: o.Now}
 	all.Status = &statusfunction.Handler{Reporter: reporter, Log: o.Log}
 	table := functions.Table(all)
 	for _, f := range table {
@@ -164,28 +176,29 @@ func handlers(c *config.Config, o Options, fingerprints map[string]string, direc
 		keys = append(keys, c.PreviousClientStateKey)
 	}
 	sources := c.Topology.Sources()
-	gate := &trust.Gate{Policies: directory, Every: o.TrustEvery, Now: time.Now, Log: o.Log}
-	everybody := &census.Taker{Users: directory, Externals: directory, Links: store, Bus: bus, Now: time.Now, Log: o.Log}
-	sweeper := &sweep.Sweeper{Topology: c.Topology, Tracker: directory, Store: store, Bus: bus, Census: everybody, Groups: map[string][]string{}, MemberTracker: directory, Now: time.Now, Log: o.Log}
+	gate := &trust.Gate{Policies: directory, Every: o.TrustEvery, Now: o.Now, Log: o.Log}
+	everybody := &census.Taker{Users: directory, Externals: directory, Links: store, Bus: bus, Now: o.Now, Log: o.Log}
+	sweeper := &sweep.Sweeper{Topology: c.Topology, Tracker: directory, Store: store, Bus: bus, Census: everybody, Groups: map[string][]string{}, MemberTracker: directory, Now: o.Now, Log: o.Log}
 	for name, rules := range c.Rules {
 		sweeper.Groups[name] = rules.Scope.Groups
 	}
-	live := &provision.Handler{Topology: c.Topology, Bus: bus, Now: time.Now, Jitter: rand.Float64, Log: o.Log,
-		Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Trust: gate, Now: time.Now}}
+	live := &provision.Handler{Topology: c.Topology, Bus: bus, Now: o.Now, Jitter: rand.Float64, Log: o.Log,
+		Reconciler: &provisioning.Reconciler{Directories: directory, Links: store, Journal: journal, Rules: c.Rules, Guard: store, Bus: bus, Trust: gate,
+			Now: o.Now, SecondLook: o.SecondLook}}
 	door := notify.NewGate(store, ids(sources), keys...)
 	renewer := &subscription.Renewer{Service: directory, Store: store, Sources: sources, Key: c.ClientStateKey,
-		NotificationURL: c.PublicURL + "/api/" + notify.Route, LifecycleURL: c.PublicURL + "/api/" + lifecycle.Route, Now: time.Now, Log: o.Log}
+		NotificationURL: c.PublicURL + "/api/" + notify.Route, LifecycleURL: c.PublicURL + "/api/" + lifecycle.Route, Now: o.Now, Log: o.Log}
 	renewals := &renew.Handler{Topology: c.Topology, Store: store, Census: everybody, Sweeps: sweeper, Rules: fingerprints,
-		Renewer: checked{renewer, gate, c}, Now: time.Now, Log: o.Log}
+		Renewer: checked{renewer, gate, c}, Now: o.Now, Log: o.Log}
 	return functions.Handlers{
-		Notify:    &notify.Handler{Topology: c.Topology, Gate: door, Bus: bus, Now: time.Now, Log: o.Log},
+		Notify:    &notify.Handler{Topology: c.Topology, Gate: door, Bus: bus, Now: o.Now, Log: o.Log},
 		Lifecycle: &lifecycle.Handler{Gate: door, Renewer: renewer, Renew: renewals, Sweep: sweeper, Log: o.Log},
 		Provision: live,
 		Backfill:  &backfill.Handler{Provision: live},
 		Renew:     renewals,
 		Sweep:     &sweepfunction.Handler{Sweeper: sweeper},
 		Replay:    &replay.Handler{Bus: bus, Log: o.Log},
-		Guard:     &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: time.Now, Log: o.Log},
+		Guard:     &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: o.Now, Log: o.Log},
 	}
 }
 

@@ -29,13 +29,14 @@ type Planner struct {
 
 // NewPlanner needs no bus, and a data folder only to know links.
 func NewPlanner(ctx context.Context, c *config.Config, o Options) (*Planner, error) {
+	o = o.withDefaults()
 	directory, err := openGraph(c, o)
 	if err != nil {
 		return nil, err
 	}
-	p := &Planner{directory: directory, gate: &trust.Gate{Policies: directory, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, rules: c.Rules}
+	p := &Planner{directory: directory, gate: &trust.Gate{Policies: directory, Now: o.Now, Log: slog.New(slog.DiscardHandler)}, rules: c.Rules}
 	p.Forecaster = forecast.Forecaster{Users: p, Wait: wait}
-	reconciler := &provisioning.Reconciler{Directories: directory, Links: noLinks{}, Rules: c.Rules, Now: time.Now}
+	reconciler := &provisioning.Reconciler{Directories: directory, Links: noLinks{}, Rules: c.Rules, Now: o.Now}
 	if c.DataDir != "" {
 		if _, err := os.Stat(filepath.Join(c.DataDir, storeFile)); errors.Is(err, fs.ErrNotExist) {
 			return nil, config.Mistake{File: c.DataDir, Text: "there is no store in this folder; name the one that serve runs with, or none: then links are found by the link key"}

@@ -47,6 +47,9 @@ type Tenant struct {
 	Roles []string
 	// Apps are applications that people of the tenant can be assigned to.
 	Apps []EnterpriseApp
+	// RoleGroups are the names of security groups that directory roles can be assigned to, which are there from the start: to make one
+	// takes a permission that the application may be better without.
+	RoleGroups []string
 	// NoConsent leaves the application unknown here, so that no token can be had.
 	NoConsent bool
 }

@@ -250,3 +250,13 @@ func TestTransitiveMembersAreThoseThatCanBeReached(t *testing.T) {
 		}
 	})
 }
+
+func TestGroupsThatCanHoldRolesMayBeThereFromTheStart(t *testing.T) {
+	w := newWorld(t, entrasim.Options{Tenants: []entrasim.Tenant{{Name: "contoso", Roles: groupRoles, RoleGroups: []string{"admins"}}}})
+	groups := w.Groups("contoso")
+	if len(groups) != 1 || groups[0]["displayName"] != "admins" || groups[0]["isAssignableToRole"] != true {
+		t.Fatalf("groups %v, want the one that can hold roles", groups)
+	}
+	add := map[string]any{"@odata.id": "https://graph.microsoft.com/v1.0/directoryObjects/" + w.join("contoso", "a")}
+	w.must(403, "contoso", "POST", "/groups/"+groups[0]["id"].(string)+"/members/$ref", add)
+}

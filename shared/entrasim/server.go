@@ -175,8 +175,8 @@ func (s *Server) directory(t Tenant, extensions *directory.Extensions, registry 
 // microsoftGraph is the client id of Microsoft Graph, whose app roles are the application permissions.
 const microsoftGraph = "00000003-0000-0000-c000-000000000000"
 
-// install makes the tenant's applications known in its directory: Microsoft Graph, the application with the permissions that were
-// granted to it, and those people can be assigned to.
+// install makes known in the tenant's directory what is there from the start: Microsoft Graph, the application with the permissions that
+// were granted to it, the applications that people can be assigned to, and groups that roles can be assigned to.
 func (s *Server) install(t Tenant) error {
 	d, app := s.directories[t.ID], s.options.App
 	permissions := EnterpriseApp{Name: "Microsoft Graph", Roles: slices.Concat(graph.Permissions(), t.Roles)}
@@ -192,6 +192,12 @@ func (s *Server) install(t Tenant) error {
 	for _, principal := range principals {
 		if err := d.AddServicePrincipal(principal); err != nil {
 			return err
+		}
+	}
+	for _, name := range t.RoleGroups {
+		group := map[string]any{"displayName": name, "mailNickname": name, "mailEnabled": false, "securityEnabled": true, "isAssignableToRole": true}
+		if _, err := d.CreateGroup(group, nil, directory.Rights{Roles: true}); err != nil {
+			return fmt.Errorf("make the group %s: %w", name, err)
 		}
 	}
 	if t.NoConsent {

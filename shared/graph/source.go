@@ -102,8 +102,8 @@ func (t *tenant) one(ctx context.Context, r request, get func(context.Context, *
 // pageSize is the most users that Graph puts on a page.
 const pageSize = 999
 
-// UserIDs lists the object ids of a tenant's internal users: neither guests nor invited from elsewhere. each gets
-// them a page at a time and ends the listing by an error.
+// UserIDs lists the object ids of a tenant's internal users, members and guests alike: all that were not invited from elsewhere. each
+// gets them a page at a time and ends the listing by an error.
 func (g *Graph) UserIDs(ctx context.Context, tenantID string, each func(ids []string) error) error {
 	t, err := g.tenant(tenantID)
 	if err != nil {
@@ -115,8 +115,7 @@ func (g *Graph) UserIDs(ctx context.Context, tenantID string, each func(ids []st
 	return pages(ctx, t, request{verb: "list users", long: true}, livePage(first), func(found []models.Userable) error {
 		var ids []string
 		for _, m := range found {
-			// An empty user type is a member: objects older than the property.
-			if !invited(m) && deref(m.GetUserType()) != provisioning.Guest {
+			if !invited(m) {
 				ids = append(ids, strings.ToLower(deref(m.GetId())))
 			}
 		}

@@ -170,7 +170,12 @@ func planManager(s Situation, ext External, creating bool, d *Decision, ties *Ti
 	if policy == "" || policy == Once && !creating && !awaited {
 		return
 	}
-	ties.Manager, ties.ManagerAs = s.Source.Manager, s.Manager
+	ties.ManagerAs = s.Manager
+	// A manager that comes back asks for its reports. So one who is away is not forgotten, nor one who is taken away only now: it may be
+	// leaving, and then it cannot be taken away, and is there again when it is restored.
+	if keep := s.ManagerAway || ext.Manager != "" && policy != Report; s.Source.Manager != "" || !keep {
+		ties.Manager = s.Source.Manager
+	}
 	switch {
 	case ext.Manager == s.Manager:
 	case policy == Report:

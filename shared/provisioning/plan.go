@@ -55,6 +55,8 @@ type Situation struct {
 	ByKey, ByInvitation, ByMail []External
 	// Manager is the external user of the source user's manager on this route; "" when there is no manager, or it has none.
 	Manager string
+	// ManagerAway: the source user shows no manager, and the one that the link names is among the deleted ones, from where it may come back.
+	ManagerAway bool
 	// Grants are what the external user has in the target, whoever granted it. They are read only where the rules or the link
 	// name any.
 	Grants []Grant

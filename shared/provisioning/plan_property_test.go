@@ -114,7 +114,7 @@ func TestPlanOfAnySituation(t *testing.T) {
 			return
 		}
 		then, all := applied(s, d)
-		checkUntouched(t, s, d, before, all)
+		checkUntouched(t, d, then.Link, before, all)
 
 		had, has := mine(s.Link, before), mine(then.Link, all)
 		switch {
@@ -141,8 +141,8 @@ func TestPlanOfAnySituation(t *testing.T) {
 	})
 }
 
-// checkUntouched: only one invited object changes, and none of another person.
-func checkUntouched(t *rapid.T, s situation, d provisioning.Decision, before, all map[string]provisioning.External) {
+// checkUntouched: only one invited object changes, none of another person, and that one is linked or carries the link key then.
+func checkUntouched(t *rapid.T, d provisioning.Decision, then provisioning.Link, before, all map[string]provisioning.External) {
 	changed := 0
 	for id, e := range all {
 		was, existed := before[id]
@@ -155,6 +155,9 @@ func checkUntouched(t *rapid.T, s situation, d provisioning.Decision, before, al
 		}
 		if existed && was.SourceKey == foreignKey {
 			t.Fatalf("%q touches %s, the external user of somebody else", d.Action, id)
+		}
+		if !e.Deleted && e.SourceKey != ownKey && then.External != id {
+			t.Fatalf("%q touches %s, which carries no link key then and is not linked", d.Action, id)
 		}
 	}
 	if changed > 1 {

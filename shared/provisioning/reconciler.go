@@ -90,17 +90,28 @@ func (r *Reconciler) handOver(ctx context.Context, route tenant.Route, c change.
 		Key: change.Key("live", c.Key, now.Format(time.RFC3339Nano))}})
 }
 
-// comesBack: the message will be seen again anyway, which also serves those that set the dirty mark.
+// comesBack: the message will be seen again anyway, as soon as that can help, which also serves those that set the dirty mark.
 func comesBack(err error) bool {
-	o := outcome.Of(err)
-	return o.Kind == outcome.Later && !o.Planned || o.Kind == outcome.Retry
+	kind := outcome.Of(err).Kind
+	return (kind == outcome.Later || kind == outcome.Retry) && !idle(err)
+}
+
+// All that could be done is done, and there is a reason to look again.
+var (
+	errSecondLook = errors.New("nothing had to be done; a second look, in case a replica of the directory was slow")
+	errMissed     = errors.New("its manager came over meanwhile")
+)
+
+// idle: the message comes back, but not because something could not be done now. It must not keep others waiting for as long.
+func idle(err error) bool {
+	return outcome.Of(err).Planned || errors.Is(err, errSecondLook) || errors.Is(err, errMissed)
 }
 
 // leave gives the lease up for good although others asked to look again: a copy of the message does that. It speaks
 // for changes that did not fail, so it is a look with attempts of its own and not the last try of an old message.
 func (r *Reconciler) leave(ctx context.Context, lease Lease, err error) error {
 	o := outcome.Of(err)
-	if o.Planned { // which is too late for what changed meanwhile; the copy plans it again
+	if idle(err) { // which may be too late for what changed meanwhile; the copy plans it again
 		o = outcome.Outcome{}
 	}
 	if o.Kind != outcome.Later {
@@ -193,9 +204,9 @@ func (r *Reconciler) next(ctx context.Context, w *worker, d Decision, err error)
 	case followed != nil:
 		return followed
 	case d.Ties != nil && !d.Held && w.missed(ctx):
-		return outcome.LaterAfter(lookAgain, errors.New("its manager came over meanwhile"))
+		return outcome.LaterAfter(lookAgain, errMissed)
 	case d.Action == ActionNone && (w.change.Cause == change.CauseNotification || w.change.Cause == change.CauseSweep) && w.early() > 0:
-		return outcome.LaterAfter(w.early(), errors.New("nothing had to be done; a second look, in case a replica of the directory was slow"))
+		return outcome.LaterAfter(w.early(), errSecondLook)
 	case !d.Again.IsZero():
 		return outcome.PlannedAfter(max(d.Again.Sub(r.Now()), lookAgain), fmt.Errorf("decided again on %s", d.Again.UTC().Format(time.RFC3339)))
 	}

@@ -85,6 +85,45 @@ func TestReconcileLooksAgainWhenAnotherChangeCameMeanwhile(t *testing.T) {
 	o.right(t, user)
 }
 
+// A look that has nothing to do before another one comes, in half a minute or in a month, must not keep a change waiting for that.
+func TestReconcileServesAtOnceWhoCameWhileItHadNothingToDo(t *testing.T) {
+	leaveInAMonth := provisioning.DefaultRules()
+	leaveInAMonth.Leave.Disabled.RemoveAfter = 30 * 24 * time.Hour
+	for name, tt := range map[string]struct {
+		before attributes // what the first look sees
+		after  attributes // what the change in the middle of it is about
+	}{
+		"but a second look":        {attributes{}, attributes{"accountEnabled": false}},
+		"but a removal in a month": {attributes{"accountEnabled": false}, attributes{"accountEnabled": true}},
+	} {
+		for _, took := range []time.Duration{0, provisioning.DefaultLease / 2} {
+			t.Run(fmt.Sprintf("%s, and took %s", name, took), func(t *testing.T) {
+				o := newOffice()
+				o.Rules = map[string]*provisioning.Rules{provisioningtest.Route.Name: leaveInAMonth}
+				user, _ := o.hired(t, "ana@fabrikam.example")
+				o.Change(user, tt.before)
+				o.After(provisioningtest.User, 1, func() error {
+					o.Change(user, tt.after)
+					if err := o.work(t, o.event(user)); err != nil {
+						t.Errorf("the change that met the lease ends %v, want done", err)
+					}
+					o.Advance(took)
+					return nil
+				})
+				c := o.event(user)
+				if result := outcome.Of(o.work(t, c)); took > 0 {
+					if result.Kind != outcome.Later || result.Planned || result.Delay > 5*time.Second {
+						t.Fatalf("outcome %v after %v (%v), want another look in a moment", result.Kind, result.Delay, result.Err)
+					}
+					o.Advance(result.Delay)
+					_ = o.work(t, c.Later(1))
+				}
+				o.right(t, user)
+			})
+		}
+	}
+}
+
 // The change that met the lease did not fail, so that what looks for it must not be the last try of a message that did.
 func TestReconcileThatFailsLooksAgainForTheOthersWithAttemptsOfItsOwn(t *testing.T) {
 	o := newOffice()
@@ -116,11 +155,12 @@ func TestReconcileLeavesAUserThatKeepsChangingToACopyOfTheMessage(t *testing.T) 
 		if looks > 100 {
 			return errors.New("it looks without end")
 		}
+		o.Advance(time.Second)
 		o.Change(user, attributes{"department": fmt.Sprintf("Department %d", looks)})
 		return o.work(t, o.event(user))
 	})
 	// And a change comes between the last look and giving up the lease.
-	o.After(provisioningtest.Release, 6, func() error { return o.work(t, o.event(user)) })
+	o.After(provisioningtest.Release, 20, func() error { return o.work(t, o.event(user)) })
 	err := o.work(t, o.event(user))
 	if kind, _ := outcomeOf(err); kind != outcome.Later {
 		t.Fatalf("outcome %v (%v) after %d looks, want later", kind, err, looks)

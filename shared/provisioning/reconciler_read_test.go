@@ -105,6 +105,35 @@ func TestReconcileRemovesNobodyOnAReadThatFails(t *testing.T) {
 	}
 }
 
+func TestReconcileOfSomebodyWhoLeavesBetweenTwoReads(t *testing.T) {
+	o := ruled(func(r *provisioning.Rules) { r.Scope.Groups = []string{"staff"} })
+	user := o.Hire("ana@fabrikam.example")
+	o.Join(user, "staff")
+	o.done(t, user)
+	external := o.Link(user).External
+	o.After(provisioningtest.User, 1, func() error { o.Leave(user); return nil })
+	if err := o.work(t, o.event(user)); err != nil {
+		t.Errorf("it ends %v, want done", err)
+	}
+	o.removed(t, user, external)
+}
+
+func TestReconcileRemovesNobodyWhoseGroupsAreNotFound(t *testing.T) {
+	o := ruled(func(r *provisioning.Rules) { r.Scope.Groups = []string{"staff"} })
+	user := o.Hire("ana@fabrikam.example")
+	o.Join(user, "staff")
+	o.done(t, user)
+	o.Fail(provisioningtest.Groups, 1, provisioning.ErrNotFound)
+	c := o.event(user, forGood)
+	o.Advance(time.Hour) // even the second look of somebody who is said to be gone
+	if kind, _ := outcomeOf(o.work(t, c)); kind != outcome.Retry {
+		t.Errorf("outcome %v, want retry", kind)
+	}
+	if live := o.Live(); len(live) != 1 {
+		t.Errorf("the target has %v", live)
+	}
+}
+
 func TestReconcileRemovesNobodyWhoIsOnlyNotFound(t *testing.T) {
 	o := newOffice()
 	user, _ := o.hired(t, "ana@fabrikam.example")

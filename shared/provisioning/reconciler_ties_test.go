@@ -288,6 +288,70 @@ func TestAManagerWhoIsInvitedAnewIsSetAnew(t *testing.T) {
 	}
 }
 
+// Graph shows no manager while that one is deleted, and says nothing about the reports when it is restored.
+func TestAManagerWhoComesBackIsSetAgain(t *testing.T) {
+	for _, action := range []provisioning.LeaveAction{provisioning.LeaveRemove, provisioning.LeaveDisable, provisioning.LeaveKeep} {
+		for _, meanwhile := range []string{"still its report", "without a manager"} {
+			t.Run(string(action)+" and "+meanwhile, func(t *testing.T) {
+				o := ruled(func(r *provisioning.Rules) { r.Leave.Deleted.Action = action })
+				boss, _ := o.hired(t, "boss@fabrikam.example")
+				user := o.Hire("ana@fabrikam.example")
+				o.Report(user, boss)
+				o.done(t, user)
+				o.Leave(boss)
+				o.done(t, user) // before anybody looked at the boss
+				o.done(t, boss)
+				o.done(t, user)
+				o.follows(t)
+				if got := o.manager(user, boss); got != "" {
+					t.Errorf("the manager is %q while the boss is deleted", got)
+				}
+				want := boss
+				if meanwhile != "still its report" {
+					o.Report(user, "")
+					want = ""
+				}
+				o.Return(boss)
+				o.done(t, boss)
+				o.follows(t)
+				if got := o.manager(user, boss); got != want {
+					t.Errorf("the manager is %q, want %q", got, want)
+				}
+				o.done(t, boss)
+				if causes := o.follows(t); len(causes) > 0 {
+					t.Errorf("it goes on: %v", causes)
+				}
+			})
+		}
+	}
+}
+
+// A directory that shows no manager while that one is deleted has nothing to take away, and brings it back with the manager.
+func TestAManagerWhoCouldNotBeTakenAwayIsWhenRestored(t *testing.T) {
+	o := newOffice()
+	boss, external := o.hired(t, "boss@fabrikam.example")
+	user := o.Hire("ana@fabrikam.example")
+	o.Report(user, boss)
+	o.done(t, user)
+	o.Report(user, "")
+	o.done(t, user)
+	o.Leave(boss)
+	o.done(t, boss)
+	o.Return(boss)
+	o.Edit(o.Link(user).External, func(e *provisioning.External) { e.Manager = external })
+	o.done(t, boss)
+	o.follows(t)
+	if got := o.manager(user, boss); got != "" {
+		t.Errorf("the manager is %q, want nobody", got)
+	}
+	o.done(t, boss)
+	o.follows(t)
+	o.done(t, boss)
+	if causes := o.follows(t); len(causes) > 0 {
+		t.Errorf("it goes on: %v", causes)
+	}
+}
+
 func TestAManagerIsFoundWhenTheStoreIsLost(t *testing.T) {
 	o := newOffice()
 	boss, external := o.hired(t, "boss@fabrikam.example")

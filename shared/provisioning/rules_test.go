@@ -337,7 +337,7 @@ func TestPlanOfAnySituationUnderAnyRules(t *testing.T) {
 			return
 		}
 		then, all := applied(s, d)
-		checkUntouched(t, s, d, before, all)
+		checkUntouched(t, d, then.Link, before, all)
 		if s.Source != nil && !s.Source.Enabled() && s.Rules.Leave.Disabled.Action != provisioning.LeaveKeep && d.External != "" {
 			if e := all[d.External]; e.Invited && !e.Deleted && e.Enabled() {
 				t.Fatalf("%q (%s) leaves an external user enabled whose source user is disabled", d.Action, d.Reason)

@@ -17,7 +17,7 @@ func (w *worker) lookAtTies(ctx context.Context, s *Situation) (err error) {
 		return nil
 	}
 	if s.rules().Manager != "" {
-		if s.Manager, err = w.manager(ctx, s.Source.Manager); err != nil {
+		if err := w.lookAtManager(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -33,6 +33,16 @@ func (w *worker) lookAtTies(ctx context.Context, s *Situation) (err error) {
 		return outcome.LaterAfter(replicationLag/10, fmt.Errorf(
 			"what external user %s has cannot be read: it is not found there; the directory may only be slow to show it", ext))
 	}
+	return err
+}
+
+// lookAtManager finds the external user of the manager, or whether the manager of an earlier look is only away.
+func (w *worker) lookAtManager(ctx context.Context, s *Situation) (err error) {
+	if w.awaited = s.Source.Manager; w.awaited == "" && w.link.Manager != "" {
+		s.ManagerAway, err = w.source.Deleted(ctx, w.link.Manager)
+		return err
+	}
+	s.Manager, err = w.manager(ctx, s.Source.Manager)
 	return err
 }
 
@@ -180,7 +190,7 @@ func (w *worker) managing() Policy { return w.settings().Manager }
 // missed tells whether the manager came over while this look said that it was not there. Whoever comes second sees the other: the
 // manager's worker writes its link before it asks for its reports, and this one wrote its own before it asks here.
 func (w *worker) missed(ctx context.Context) bool {
-	if w.managing() == "" || w.link.State != LinkActive || w.link.Manager == "" || w.link.ManagerAs != "" {
+	if w.managing() == "" || w.link.State != LinkActive || w.link.Manager == "" || w.link.Manager != w.awaited || w.link.ManagerAs != "" {
 		return false
 	}
 	link, _, err := w.links.Find(ctx, LinkKey{Route: w.route.Name, User: w.link.Manager})

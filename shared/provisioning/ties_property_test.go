@@ -45,6 +45,7 @@ func drawTies(t *rapid.T, s *situation) {
 	}
 	s.Link.Manager = rapid.SampledFrom([]string{"", "manager", "another"}).Draw(t, "manager before")
 	s.Link.ManagerAs = external.Draw(t, "manager written before")
+	s.ManagerAway = s.Source != nil && s.Source.Manager == "" && s.Link.Manager != "" && rapid.Bool().Draw(t, "the manager is away")
 }
 
 func TestPlanOfTiesRevokesOnlyWhatWasGranted(t *testing.T) {
@@ -77,6 +78,9 @@ func TestPlanOfTiesRevokesOnlyWhatWasGranted(t *testing.T) {
 		checkAccess(t, s, then)
 		if s.Rules.Manager == provisioning.Enforce && external.Manager != s.Manager {
 			t.Fatalf("the manager is %q, want %q", external.Manager, s.Manager)
+		}
+		if s.ManagerAway && s.Rules.Manager == provisioning.Enforce && then.Link.Manager != s.Link.Manager {
+			t.Fatalf("the manager %q, who is only away, is forgotten for %q", s.Link.Manager, then.Link.Manager)
 		}
 		again, err := provisioning.Plan(then)
 		if err != nil || again.Action != provisioning.ActionNone || len(again.Operations) > 0 {

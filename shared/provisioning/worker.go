@@ -29,6 +29,8 @@ type worker struct {
 	change change.Change
 	lease  Lease
 	link   *Link
+
+	awaited string // the manager that this look saw, if it asked
 }
 
 // work looks, plans and applies, and returns the decision it applied last.
@@ -94,19 +96,25 @@ func (w *worker) look(ctx context.Context) (Situation, error) {
 // said to be purged by Graph and still not there at a second look. A user that is merely not found yet is retried.
 func (w *worker) lookAtSource(ctx context.Context) (*User, Gone, error) {
 	user, err := w.source.User(ctx, w.change.User)
-	if err == nil {
+	there := err == nil
+	if there {
 		user.Groups, err = w.groups(ctx)
-		return &user, NotGone, err
 	}
-	if !errors.Is(err, ErrNotFound) {
-		return nil, NotGone, err
-	}
-	deleted, err := w.source.Deleted(ctx, w.change.User)
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrNotFound):
+	case there:
+		return &user, NotGone, err
+	default:
 		return nil, NotGone, err
+	}
+	deleted, failed := w.source.Deleted(ctx, w.change.User)
+	switch {
+	case failed != nil:
+		return nil, NotGone, failed
 	case deleted:
 		return nil, SoftDeleted, nil
+	case there: // and has no groups: that cannot be, and says nothing
+		return nil, NotGone, err
 	case !w.change.Deleted && w.link.State == LinkRemoved && w.now().Sub(w.change.ArrivedAt) >= replicationLag:
 		return nil, Vanished, nil // its external user is removed already, and there is nothing else to do
 	case !w.change.Deleted:

@@ -38,6 +38,9 @@ func (s source) User(ctx context.Context, id string) (user provisioning.User, er
 			return provisioning.ErrNotFound
 		}
 		user = p.user
+		if boss := s.w.people[user.Manager]; boss == nil || boss.deleted { // it is not shown, until it is restored
+			user.Manager = ""
+		}
 		user.Attributes, user.Groups = provisioning.Attributes{}, nil
 		write(user.Attributes, p.user.Attributes)
 		return nil

@@ -57,6 +57,9 @@ type faults struct {
 	writes        int
 	crashAt       int
 	crashed       bool
+	calls, failAt int
+	failLate      bool
+	failure       func(Call) error
 }
 
 // Fail lets the next n calls of this kind fail before they have any effect.
@@ -79,6 +82,21 @@ func (w *World) hook(at *map[Call][]*hook, call Call, n int, f func() error) {
 		*at = map[Call][]*hook{}
 	}
 	(*at)[call] = append((*at)[call], &hook{n, f})
+}
+
+// FailAt lets the k-th call from now (1 or more), of whatever kind, answer the error that is told for its kind; nil lets it be. The call has
+// no effect, or late: it had, and only its answer is lost.
+func (w *World) FailAt(k int, late bool, failure func(Call) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults.calls, w.faults.failAt, w.faults.failLate, w.faults.failure = 0, k, late, failure
+}
+
+// Calls counts those since FailAt.
+func (w *World) Calls() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.faults.calls
 }
 
 // CrashAfter kills the process right after its k-th write from now (1 or more): the write has its effect, its answer is lost,
@@ -156,8 +174,19 @@ func (w *World) effect(call Call, effect func() error) error {
 	if f.crashed {
 		return ErrCrashed
 	}
+	f.calls++
+	var failure error
+	if f.calls == f.failAt {
+		failure = f.failure(call)
+	}
+	if failure != nil && !f.failLate {
+		return failure
+	}
 	if err := effect(); err != nil || !writes[call] {
-		return err
+		return errors.Join(failure, err)
+	}
+	if failure != nil {
+		return failure
 	}
 	f.writes++
 	if f.writes == f.crashAt {
