@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +24,11 @@ import (
 	"github.com/tenantsync/tenantsync/shared/tenant"
 )
 
-// clientStateKey is what the clientState of every subscription in process is derived from.
-const clientStateKey = "a key that has more than 32 characters"
+// clientStateKey is what the clientState of every subscription in process is derived from, and adminKey what opens keyed functions.
+const (
+	clientStateKey = "a key that has more than 32 characters"
+	adminKey       = "the key of the administrator"
+)
 
 // distant makes Graph as far away as it really is, so that work on a user overlaps with what happens to the user meanwhile.
 type distant struct{ near http.RoundTripper }
@@ -36,34 +38,51 @@ func (d distant) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.near.RoundTrip(r)
 }
 
-// house is the whole program in this process, as `tenantsync serve` puts it together, in a simulated world whose weather a
-// test can choose.
+// house is the whole program in this process, as `tenantsync serve` puts it together, in a simulated world whose tenants and
+// weather a test can choose.
 type house struct {
 	graph   *entrasim.Server
 	bus     *broker.Server
 	program *app.App
+	config  *config.Config // of the program
 	url     string
-	sources []tenant.Tenant
+	tenants []tenant.Tenant
+	sources []tenant.Tenant // as the routes say
 	options app.Options
+	journal chronicle
 }
 
-// open starts a house. It ends with the test.
-func open(t *testing.T, weather entrasim.Notify, seed uint64) *house {
-	t.Helper()
-	return openWith(t, weather, seed, app.Options{})
+// blueprint is what a house is built from. The zero blueprint is the organization of the demo in calm weather.
+type blueprint struct {
+	tenants    []entrasim.Tenant
+	extensions []string // directory extensions of users, besides the one for the link key
+	weather    entrasim.Notify
+	seed       uint64
+	options    app.Options // the transport and the journal are the house's
 }
 
-// openWith is open with options for the program. The transport is the house's.
-func openWith(t *testing.T, weather entrasim.Notify, seed uint64, o app.Options) *house {
+// administration is what the application may do everywhere in a house, so that its token also serves those who look after the tenants.
+var administration = append([]string{
+	"Policy.ReadWrite.CrossTenantAccess", "Group.ReadWrite.All", "GroupMember.ReadWrite.All", "Directory.Read.All", "AppRoleAssignment.ReadWrite.All",
+	"User-LifeCycleInfo.ReadWrite.All",
+}, entrasim.DefaultRoles...)
+
+// build makes the world of a house. Its program does not run yet, so that a test can furnish the tenants.
+func build(t *testing.T, p blueprint) *house {
 	t.Helper()
-	h := &house{sources: []tenant.Tenant{demo.Mexico, demo.US}, options: o}
-	administrator := append([]string{"Policy.ReadWrite.CrossTenantAccess"}, entrasim.DefaultRoles...)
+	if p.tenants == nil {
+		p.tenants = []entrasim.Tenant{{Name: demo.Mexico.Name, ID: demo.Mexico.ID, Domain: mexicoDomain},
+			{Name: demo.US.Name, ID: demo.US.ID, Domain: usDomain}, {Name: demo.Contoso.Name, ID: demo.Contoso.ID}}
+	}
+	h := &house{options: p.options}
+	for i := range p.tenants {
+		p.tenants[i].Roles = administration
+	}
 	var err error
 	h.graph, err = entrasim.New(entrasim.Options{
-		Tenants: []entrasim.Tenant{{Name: demo.Mexico.Name, ID: demo.Mexico.ID, Domain: mexicoDomain},
-			{Name: demo.US.Name, ID: demo.US.ID, Domain: usDomain}, {Name: demo.Contoso.Name, ID: demo.Contoso.ID, Roles: administrator}},
-		App:        entrasim.App{ExtensionProperties: []string{"tenantsyncSource"}, HomeTenant: demo.Contoso.ID},
-		AutoRedeem: true, Notify: weather, Seed: seed,
+		Tenants:    p.tenants,
+		App:        entrasim.App{ExtensionProperties: append(p.extensions, "tenantsyncSource"), HomeTenant: p.tenants[len(p.tenants)-1].Name},
+		AutoRedeem: true, Notify: p.weather, Seed: p.seed,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +91,31 @@ func openWith(t *testing.T, weather entrasim.Notify, seed uint64, o app.Options)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.graph.Close() })
+	for _, made := range h.graph.Tenants() {
+		h.tenants = append(h.tenants, tenant.Tenant{Name: made.Name, ID: made.ID})
+	}
 	h.bus = openBus(t, "127.0.0.1:0")
-	h.run(t)
+	return h
+}
+
+// open starts a house of two sources and a target, with the rules that a route has by default. It ends with the test.
+func open(t *testing.T, weather entrasim.Notify, seed uint64) *house {
+	t.Helper()
+	return openWith(t, blueprint{weather: weather, seed: seed})
+}
+
+// openWith is open with another blueprint.
+func openWith(t *testing.T, p blueprint) *house {
+	t.Helper()
+	h := build(t, p)
+	h.serve(t, fmt.Sprintf("- {source: %s, target: %[3]s}\n- {source: %[2]s, target: %[3]s}\n", demo.Mexico.Name, demo.US.Name, demo.Contoso.Name))
+	return h
+}
+
+// serve starts the program with these routes, in YAML, and returns once their sources are watched.
+func (h *house) serve(t *testing.T, routes string) {
+	t.Helper()
+	h.run(t, routes)
 	eventually(t, patience, func() string {
 		for _, source := range h.sources {
 			if held, err := h.program.Store.Subscriptions(t.Context(), source.ID); err != nil || len(held) == 0 {
@@ -82,7 +124,6 @@ func openWith(t *testing.T, weather entrasim.Notify, seed uint64, o app.Options)
 		}
 		return ""
 	})
-	return h
 }
 
 // openBus starts a bus whose key is always the same, so that another can take its place.
@@ -106,23 +147,24 @@ func openBus(t *testing.T, addr string) *broker.Server {
 }
 
 // run starts the program and its host.
-func (h *house) run(t *testing.T) {
+func (h *house) run(t *testing.T, routes string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.url = "http://" + listener.Addr().String()
-	c := h.configure(t)
-	o := h.options
-	o.Transport = distant{h.graph.Client().Transport}
-	h.program, err = app.New(t.Context(), c, o)
+	h.config = h.configure(t, routes)
+	h.sources = h.config.Topology.Sources()
+	h.options.Transport = distant{h.graph.Client().Transport}
+	h.options.Journal = h.journal.behind
+	h.program, err = app.New(t.Context(), h.config, h.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	host := &standalone.Host{Functions: h.program.Functions, Receiver: h.program.Bus, Log: slog.New(slog.DiscardHandler)}
+	host := &standalone.Host{Functions: h.program.Functions, Receiver: h.program.Bus, AdminKey: adminKey, Log: slog.New(slog.DiscardHandler)}
 	go func() { ended <- host.Run(ctx, listener) }()
 	t.Cleanup(func() {
 		stop()
@@ -138,17 +180,14 @@ func (h *house) run(t *testing.T) {
 }
 
 // configure loads a configuration as a user's is loaded.
-func (h *house) configure(t *testing.T) *config.Config {
+func (h *house) configure(t *testing.T, routes string) *config.Config {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString("tenants:\n")
-	for _, tn := range append(slices.Clone(h.sources), demo.Contoso) {
+	for _, tn := range h.tenants {
 		fmt.Fprintf(&text, "- {name: %s, id: %s}\n", tn.Name, tn.ID)
 	}
-	text.WriteString("routes:\n")
-	for _, source := range h.sources {
-		fmt.Fprintf(&text, "- {source: %s, target: %s}\n", source.Name, demo.Contoso.Name)
-	}
+	text.WriteString("routes:\n" + routes)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "tenantsync.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
@@ -186,11 +225,14 @@ const calm = 200 * time.Millisecond
 const soon = 20 * time.Second
 
 // settles waits until everything is right and stays so.
-func (h *house) settles(t *testing.T) time.Duration {
+func (h *house) settles(t *testing.T) time.Duration { t.Helper(); return settled(t, h.wrong) }
+
+// settled waits until nothing is wrong and that stays so, and returns how long it took.
+func settled(t *testing.T, look func() (wrong string)) time.Duration {
 	t.Helper()
 	var since time.Time
 	return eventually(t, soon, func() string {
-		wrong := h.wrong()
+		wrong := look()
 		switch {
 		case wrong != "":
 			since = time.Time{}
@@ -205,26 +247,35 @@ func (h *house) settles(t *testing.T) time.Duration {
 	}) - calm
 }
 
+// extension is the name in Graph of a directory extension.
+func (h *house) extension(name string) string {
+	return "extension_" + strings.ReplaceAll(h.graph.App().ID, "-", "") + "_" + name
+}
+
 // followed are the properties by which a person is recognized in the target.
 var followed = []string{"displayName", "department", "jobTitle", "mail", "accountEnabled"}
 
-// wrong compares the target with the sources: whoever is in a source has one external user, equal in what is followed;
-// nobody else has one; and nobody ever had two, not even one that is deleted by now. Nothing is right while a change
-// waits on the bus or is a dead letter; scheduled ones are only second looks.
-func (h *house) wrong() string {
+// busy tells whether a change waits on the bus or is a dead letter. Scheduled ones are only second looks.
+func (h *house) busy() string {
 	for _, queue := range change.Queues() {
 		counts, err := h.bus.Counts(queue)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err.Error()
-		}
-		if counts.Active > 0 || counts.DeadLettered > 0 {
+		case counts.Active > 0 || counts.DeadLettered > 0:
 			return fmt.Sprintf("the bus still holds %+v of %s", counts, queue)
 		}
 	}
-	app := h.graph.App()
-	keyOf := func(u map[string]any) any {
-		return u["extension_"+strings.ReplaceAll(app.ID, "-", "")+"_tenantsyncSource"]
+	return ""
+}
+
+// wrong compares the target with the sources: whoever is in a source has one external user, equal in what is followed;
+// nobody else has one; and nobody ever had two, not even one that is deleted by now. Nothing is right while the bus is busy.
+func (h *house) wrong() string {
+	if busy := h.busy(); busy != "" {
+		return busy
 	}
+	keyOf := func(u map[string]any) any { return u[h.extension("tenantsyncSource")] }
 	ever, live := map[any]int{}, map[any]map[string]any{}
 	for _, u := range h.graph.DeletedUsers(demo.Contoso.ID) {
 		ever[keyOf(u)]++

@@ -11,7 +11,6 @@ import (
 
 	"github.com/tenantsync/tenantsync/shared/app"
 	"github.com/tenantsync/tenantsync/shared/demo"
-	"github.com/tenantsync/tenantsync/shared/entrasim"
 )
 
 // line is what the tests here read of a line of the log.
@@ -39,9 +38,9 @@ func TestARouteWhoseTargetDoesNotTrustItsSourceWaitsAndLosesNothing(t *testing.T
 	t.Parallel()
 	const every = 300 * time.Millisecond
 	log := &recorder{}
-	h := openWith(t, entrasim.Notify{}, 31, app.Options{
+	h := openWith(t, blueprint{seed: 31, options: app.Options{
 		TrustEvery: every, Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	}})
 	us, mexico, contoso := h.directory(t, demo.US), h.directory(t, demo.Mexico), h.directory(t, demo.Contoso)
 	const stopped = "fabrikam-us→contoso"
 	redeem := func(yes bool) {
