@@ -25,7 +25,11 @@ func (h *Handler) catchUp(ctx context.Context, held subscription.Held) error {
 		if err != nil {
 			return err
 		}
-		if absent || done != h.caughtUp(held, route) {
+		again, err := h.dueAgain(ctx, route)
+		if err != nil {
+			return err
+		}
+		if absent || again || done != h.caughtUp(held, route) {
 			behind = append(behind, route)
 		}
 	}
@@ -47,6 +51,20 @@ func (h *Handler) wasAbsent(ctx context.Context, tenantID string) (bool, error) 
 	return err != nil || h.Now().Sub(at) > graphRetries, nil
 }
 
+// lookEvery is how often everybody is looked at although nothing tells of a change: somebody may have changed an external user in the target,
+// and conditions on dates become true by themselves.
+const lookEvery = 24 * time.Hour
+
+// dueAgain reports whether the last look at everybody on a route is too long ago. A route that is new is looked at for that reason.
+func (h *Handler) dueAgain(ctx context.Context, r tenant.Route) (bool, error) {
+	last, err := h.Store.Cursor(ctx, lookedCursor(r))
+	if err != nil {
+		return false, err
+	}
+	at, err := time.Parse(time.RFC3339, last)
+	return err != nil || h.Now().Sub(at) >= lookEvery, nil
+}
+
 // Presence begins the names of the cursors that say when a tenant was last served. Without them everybody is looked at.
 const Presence = "served/"
 
@@ -55,8 +73,9 @@ func (h *Handler) caughtUp(held subscription.Held, r tenant.Route) string {
 	return held.ID + "/" + h.Rules[r.Name]
 }
 
-// Names of cursors: what a route has caught up with, and when a tenant was last served.
+// Names of cursors: what a route has caught up with, when everybody on it was last looked at, and when a tenant was last served.
 func routeCursor(r tenant.Route) string     { return "catch-up/" + r.Name + "/" + r.Target.ID }
+func lookedCursor(r tenant.Route) string    { return "looked/" + r.Name + "/" + r.Target.ID }
 func presenceCursor(tenantID string) string { return Presence + tenantID }
 
 // lookAtEverybody has a place for the sweeps to go on from before it begins: what changes meanwhile they find.
@@ -68,6 +87,9 @@ func (h *Handler) lookAtEverybody(ctx context.Context, held subscription.Held, r
 		return err
 	}
 	for _, route := range routes {
+		if err := h.Store.SaveCursor(ctx, lookedCursor(route), h.Now().UTC().Format(time.RFC3339)); err != nil {
+			return err
+		}
 		if err := h.Store.SaveCursor(ctx, routeCursor(route), h.caughtUp(held, route)); err != nil {
 			return err
 		}

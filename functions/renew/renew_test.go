@@ -195,6 +195,24 @@ func TestARouteWhoseRulesChangedCatchesUpByItself(t *testing.T) {
 	}
 }
 
+func TestEverybodyIsLookedAtOnceADay(t *testing.T) {
+	w, h := newBench(t)
+	looks := 0
+	for range 3 * 24 * 12 { // three days, every five minutes
+		run(t, h)
+		if got := w.lookedAt(); got != "" {
+			looks++
+			if got != everybody {
+				t.Errorf("looked at %s", got)
+			}
+		}
+		w.now = w.now.Add(renew.Every)
+	}
+	if looks != 3 {
+		t.Errorf("everybody was looked at %d times in three days", looks)
+	}
+}
+
 func TestAfterALongAbsenceEverybodyIsLookedAt(t *testing.T) {
 	w, h := newBench(t)
 	run(t, h)
@@ -338,7 +356,8 @@ func TestATenantThatFailsDoesNotHoldUpTheOthers(t *testing.T) {
 		if got, want := w.lookedAt(), "u1 on us→contoso, u1 on us→woodgrove"; got != want {
 			t.Errorf("looked at %s\nwant %s", got, want)
 		}
-		want := []string{"catch-up/us→contoso/00000000-0000-4000-8000-000000000003", "catch-up/us→woodgrove/00000000-0000-4000-8000-000000000004", "served/" + usID}
+		want := []string{"catch-up/us→contoso/00000000-0000-4000-8000-000000000003", "catch-up/us→woodgrove/00000000-0000-4000-8000-000000000004",
+			"looked/us→contoso/00000000-0000-4000-8000-000000000003", "looked/us→woodgrove/00000000-0000-4000-8000-000000000004", "served/" + usID}
 		if got := slices.Sorted(maps.Keys(w.cursors)); !slices.Equal(got, want) {
 			t.Errorf("remembered %v\nwant %v", got, want)
 		}

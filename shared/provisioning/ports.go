@@ -125,8 +125,8 @@ type Link struct {
 
 // Ties are what an external user has besides its attributes.
 type Ties struct {
-	// Manager is the source user's manager, by its object id in the source, also while that one is deleted and may come back, and ManagerAs the external user that was written as the
-	// manager; "" while there is none.
+	// Manager is the source user's manager, by its object id in the source, also while that one is deleted and may come back, and ManagerAs
+	// the external user that was written as the manager; "" while there is none.
 	Manager, ManagerAs string
 	// Granted is what we granted, and nobody else. It may name what we only tried to grant. Revoked was such, and may still be there.
 	Granted, Revoked []Grant
