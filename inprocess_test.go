@@ -49,6 +49,7 @@ type house struct {
 	tenants []tenant.Tenant
 	sources []tenant.Tenant // as the routes say
 	options app.Options
+	way     func(near http.RoundTripper) http.RoundTripper // of the program's requests
 	journal chronicle
 }
 
@@ -74,7 +75,7 @@ func build(t *testing.T, p blueprint) *house {
 		p.tenants = []entrasim.Tenant{{Name: demo.Mexico.Name, ID: demo.Mexico.ID, Domain: mexicoDomain},
 			{Name: demo.US.Name, ID: demo.US.ID, Domain: usDomain}, {Name: demo.Contoso.Name, ID: demo.Contoso.ID}}
 	}
-	h := &house{options: p.options}
+	h := &house{options: p.options, way: func(near http.RoundTripper) http.RoundTripper { return distant{near} }}
 	for i := range p.tenants {
 		p.tenants[i].Roles = administration
 	}
@@ -156,7 +157,7 @@ func (h *house) run(t *testing.T, routes string) {
 	h.url = "http://" + listener.Addr().String()
 	h.config = h.configure(t, routes)
 	h.sources = h.config.Topology.Sources()
-	h.options.Transport = distant{h.graph.Client().Transport}
+	h.options.Transport = h.way(h.graph.Client().Transport)
 	h.options.Journal = h.journal.behind
 	h.program, err = app.New(t.Context(), h.config, h.options)
 	if err != nil {

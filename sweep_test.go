@@ -3,9 +3,11 @@ package main_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/tenantsync/tenantsync/functions"
 	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/demo"
 	"github.com/tenantsync/tenantsync/shared/entrasim"
@@ -14,15 +16,19 @@ import (
 // sweep runs the timer once, now.
 func (h *house) sweep(t *testing.T) {
 	t.Helper()
-	for _, f := range h.program.Functions {
-		if f.Name == "sweep" {
-			if err := f.Timer.Run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			return
-		}
+	if err := h.trySweep(t); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("there is no function sweep")
+}
+
+// trySweep is sweep where it may fail.
+func (h *house) trySweep(t *testing.T) error {
+	t.Helper()
+	i := slices.IndexFunc(h.program.Functions, func(f functions.Function) bool { return f.Name == "sweep" })
+	if i < 0 {
+		t.Fatal("there is no function sweep")
+	}
+	return h.program.Functions[i].Timer.Run(t.Context())
 }
 
 // tracked waits until a sweep has a place to go on from in every source.
