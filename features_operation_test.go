@@ -1,11 +1,14 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tenantsync/tenantsync/functions/look"
 	"github.com/tenantsync/tenantsync/shared/app"
 	"github.com/tenantsync/tenantsync/shared/provisioning"
 )
@@ -16,7 +19,7 @@ var operationRows = []row{
 	{20, "event-driven: within seconds, and not within 40 minutes", eventDriven},
 	{21, "dry run: says what would happen, and writes nothing", dryRun},
 	{23, "retries: what cannot be done becomes a dead letter with its reason, and is replayed once it is mended", deadLetterReplayed},
-	{25, "single-user run: a plan of one user, whatever the others do", singleUser},
+	{25, "single-user run: one user is planned and looked at on demand, whatever the others do", singleUser},
 	{27, "logs: each decision has an entry with its reason, operations, requests, and what attributes were and became", logged},
 }
 
@@ -119,10 +122,16 @@ func singleUser(t *testing.T, w *town) {
 	if got := w.foreseen(t, p); got.Name != p.born["userPrincipalName"] || !got.Linked || got.Decision.Action != provisioning.ActionNone {
 		t.Errorf("of %s alone: %+v", p.id, got)
 	}
-	if status, _ := w.notify(t, other.id); status != http.StatusAccepted { // one user is looked at
-		t.Fatalf("status %d", status)
+	var answer look.Answer
+	name := fmt.Sprint(other.born["userPrincipalName"])
+	w.manage(t, "look", look.Request{Route: other.route(contoso), Users: []string{name}}, &answer)
+	if !slices.Equal(answer.Users, []string{other.id}) {
+		t.Fatalf("%v are looked at", answer.Users)
 	}
 	other.becomes(t, contoso, edits{"jobTitle": other.born["jobTitle"]})
+	if e := other.says(t, contoso, 0, "these attributes differ: jobTitle"); e.Trace != answer.Traces[0] || e.Cause != "asked" {
+		t.Errorf("the journal has %+v", e)
+	}
 }
 
 func logged(t *testing.T, w *town) {

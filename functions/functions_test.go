@@ -16,6 +16,7 @@ import (
 	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/lifecycle"
+	"github.com/tenantsync/tenantsync/functions/look"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -26,7 +27,7 @@ import (
 
 func table() []functions.Function {
 	return functions.Table(functions.Handlers{
-		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Backfill: &backfill.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Status: &status.Handler{}, Lifecycle: &lifecycle.Handler{}, Sweep: &sweep.Handler{},
+		Notify: &notify.Handler{}, Provision: &provision.Handler{}, Backfill: &backfill.Handler{}, Renew: &renew.Handler{}, Replay: &replay.Handler{}, Guard: &guard.Handler{}, Look: &look.Handler{}, Status: &status.Handler{}, Lifecycle: &lifecycle.Handler{}, Sweep: &sweep.Handler{},
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/lifecycle"
+	"github.com/tenantsync/tenantsync/functions/look"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -25,6 +26,7 @@ type Handlers struct {
 	Sweep     *sweep.Handler
 	Replay    *replay.Handler
 	Guard     *guard.Handler
+	Look      *look.Handler
 	Status    *status.Handler
 }
 
@@ -39,6 +41,7 @@ func Table(h Handlers) []Function {
 		{Name: "renew", Timer: &Timer{Every: renew.Every, Run: h.Renew.Run}},
 		{Name: "sweep", Timer: &Timer{Every: sweep.Every, Run: h.Sweep.Run}},
 		{Name: "guard", HTTP: &HTTP{Route: guard.Route, Methods: []string{http.MethodGet, http.MethodPost}, Keyed: true, Handler: h.Guard}},
+		{Name: "look", HTTP: &HTTP{Route: look.Route, Methods: post, Keyed: true, Handler: h.Look}},
 		{Name: "status", HTTP: &HTTP{Route: status.Route, Methods: []string{http.MethodGet}, Keyed: true, Handler: h.Status}},
 		{Name: "replay", HTTP: &HTTP{Route: replay.Route, Methods: post, Keyed: true, Handler: h.Replay}},
 	}

@@ -3,14 +3,13 @@ package guard
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/tenantsync/tenantsync/functions/internal/jsonhttp"
 	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/guard"
 	"github.com/tenantsync/tenantsync/shared/tenant"
@@ -64,8 +63,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		h.decide(w, r)
 	default:
-		w.Header().Set("Allow", "GET, POST")
-		answer(w, http.StatusMethodNotAllowed, failure("use GET or POST"))
+		jsonhttp.RefuseMethod(w, http.MethodGet, http.MethodPost)
 	}
 }
 
@@ -73,19 +71,19 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) {
 	held, err := h.Store.Held(r.Context(), r.URL.Query().Get("route"))
 	if err != nil {
 		h.Log.ErrorContext(r.Context(), "guard: the list cannot be read", "error", err)
-		answer(w, http.StatusInternalServerError, failure("the list cannot be read; the log says why"))
+		jsonhttp.Refuse(w, http.StatusInternalServerError, "the list cannot be read; the log says why")
 		return
 	}
 	if held == nil {
 		held = []guard.Held{}
 	}
-	answer(w, http.StatusOK, map[string]any{"held": held})
+	jsonhttp.Answer(w, http.StatusOK, map[string]any{"held": held})
 }
 
 func (h *Handler) decide(w http.ResponseWriter, r *http.Request) {
 	d, err := h.read(w, r)
 	if err != nil {
-		answer(w, http.StatusBadRequest, failure(err.Error()))
+		jsonhttp.Refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	approve := d.Decision == "approve"
@@ -93,7 +91,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) {
 	log := h.Log.With("route", d.Route, "decision", d.Decision, "users", decided)
 	if err != nil {
 		log.ErrorContext(r.Context(), "guard: the decision cannot be stored", "error", err)
-		answer(w, http.StatusInternalServerError, failure("the decision cannot be stored; the log says why"))
+		jsonhttp.Refuse(w, http.StatusInternalServerError, "the decision cannot be stored; the log says why")
 		return
 	}
 	if approve && len(decided) > 0 {
@@ -102,7 +100,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		if err := h.Bus.Send(ctx, change.QueueChanges, h.changes(d.Route, decided)); err != nil {
 			log.ErrorContext(r.Context(), "guard: the bus failed", "error", err)
-			answer(w, http.StatusBadGateway, failure("the bus failed; the decision stands, make the same request again"))
+			jsonhttp.Refuse(w, http.StatusBadGateway, "the bus failed; the decision stands, make the same request again")
 			return
 		}
 	}
@@ -110,7 +108,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) {
 	if decided == nil {
 		decided = []string{}
 	}
-	answer(w, http.StatusOK, map[string]any{"decided": decided})
+	jsonhttp.Answer(w, http.StatusOK, map[string]any{"decided": decided})
 }
 
 // changes are looks at the users whose departure was approved.
@@ -127,15 +125,7 @@ func (h *Handler) changes(route string, users []string) []change.Change {
 }
 
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (d Decision, err error) {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	dec.DisallowUnknownFields()
-	err = dec.Decode(&d)
-	if err == nil {
-		if _, after := dec.Token(); !errors.Is(after, io.EOF) {
-			err = errors.New("something follows the object")
-		}
-	}
-	if err != nil {
+	if err := jsonhttp.Read(w, r, maxBody, &d); err != nil {
 		return d, fmt.Errorf("the body is no decision: %w; known fields are route, users, all and decision", err)
 	}
 	switch _, known := h.Topology.Route(d.Route); {
@@ -147,12 +137,4 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (d Decision, err 
 		return d, errors.New("name users, or write \"all\": true")
 	}
 	return d, nil
-}
-
-func failure(text string) map[string]string { return map[string]string{"error": text} }
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
 }

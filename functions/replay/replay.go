@@ -3,13 +3,13 @@ package replay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 
+	"github.com/tenantsync/tenantsync/functions/internal/jsonhttp"
 	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/deadletter"
 )
@@ -44,19 +44,18 @@ type request struct {
 }
 
 type failure struct {
-	Error  string             `json:"error"`
-	Report *deadletter.Report `json:"report,omitempty"`
+	Error  string            `json:"error"`
+	Report deadletter.Report `json:"report"`
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		answer(w, http.StatusMethodNotAllowed, failure{Error: "use POST"})
+		jsonhttp.RefuseMethod(w, http.MethodPost)
 		return
 	}
 	req, err := decode(w, r)
 	if err != nil {
-		answer(w, http.StatusBadRequest, failure{Error: err.Error()})
+		jsonhttp.Refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	report, err := h.replay(r.Context(), req)
@@ -64,11 +63,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"replayed", report.Replayed, "skipped", report.Skipped, "unreadable", report.Broken)
 	if err != nil {
 		log.ErrorContext(r.Context(), "replay: the bus failed half-way", "error", err)
-		answer(w, http.StatusBadGateway, failure{Error: err.Error(), Report: &report})
+		jsonhttp.Answer(w, http.StatusBadGateway, failure{Error: err.Error(), Report: report})
 		return
 	}
 	log.InfoContext(r.Context(), "replay")
-	answer(w, http.StatusOK, report)
+	jsonhttp.Answer(w, http.StatusOK, report)
 }
 
 // replay takes the letters of live changes first, and of the bulk work as many as there may still be.
@@ -90,14 +89,7 @@ func (h *Handler) replay(ctx context.Context, req deadletter.Request) (all deadl
 
 func decode(w http.ResponseWriter, r *http.Request) (deadletter.Request, error) {
 	var in request
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(&in)
-	if err == nil {
-		if _, after := dec.Token(); !errors.Is(after, io.EOF) {
-			err = errors.New("something follows the object")
-		}
-	}
+	err := jsonhttp.Read(w, r, maxBody, &in)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return deadletter.Request{}, fmt.Errorf("the body is not a replay request: %w; known fields are route, user, reason, max and dryRun", err)
 	}
@@ -111,10 +103,4 @@ func decode(w http.ResponseWriter, r *http.Request) (deadletter.Request, error) 
 		req.Max = *in.Max
 	}
 	return req, req.Check()
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
 }

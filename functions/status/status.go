@@ -3,10 +3,10 @@ package status
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 
+	"github.com/tenantsync/tenantsync/functions/internal/jsonhttp"
 	"github.com/tenantsync/tenantsync/shared/status"
 )
 
@@ -25,19 +25,15 @@ type Handler struct {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
 	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		_ = json.NewEncoder(w).Encode(map[string]string{"error": "use GET"})
+		jsonhttp.RefuseMethod(w, http.MethodGet)
 		return
 	}
 	report, err := h.Reporter.Report(r.Context())
 	if err != nil {
 		h.Log.ErrorContext(r.Context(), "status: something cannot be looked at", "error", err)
-		w.WriteHeader(http.StatusInternalServerError)
-		_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+		jsonhttp.Refuse(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	_ = json.NewEncoder(w).Encode(report)
+	jsonhttp.Answer(w, http.StatusOK, report)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tenantsync/tenantsync/functions/backfill"
 	"github.com/tenantsync/tenantsync/functions/guard"
 	"github.com/tenantsync/tenantsync/functions/lifecycle"
+	"github.com/tenantsync/tenantsync/functions/look"
 	"github.com/tenantsync/tenantsync/functions/notify"
 	"github.com/tenantsync/tenantsync/functions/provision"
 	"github.com/tenantsync/tenantsync/functions/renew"
@@ -199,6 +200,7 @@ func handlers(c *config.Config, o Options, fingerprints map[string]string, direc
 		Sweep:     &sweepfunction.Handler{Sweeper: sweeper},
 		Replay:    &replay.Handler{Bus: bus, Log: o.Log},
 		Guard:     &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: o.Now, Log: o.Log},
+		Look:      &look.Handler{Topology: c.Topology, Users: directory, Bus: bus, Now: o.Now, Log: o.Log},
 	}
 }
 

@@ -16,7 +16,7 @@ type logged struct {
 // Append keeps the entry and logs it.
 func (l logged) Append(ctx context.Context, e provisioning.Entry) error {
 	attrs := []any{"route", e.Route, "user", e.User, "external", e.External, "action", e.Action, "operations", e.Operations,
-		"reason", e.Reason, "cause", e.Cause, "outcome", e.Outcome}
+		"reason", e.Reason, "cause", e.Cause, "trace", e.Trace, "outcome", e.Outcome}
 	if e.Error != "" {
 		attrs = append(attrs, "because", e.Error)
 	}

@@ -35,6 +35,7 @@ const (
 	CauseApproved     Cause = "approved"     // a person approved a departure that was held
 	CauseSweep        Cause = "sweep"        // change tracking told of it
 	CauseManager      Cause = "manager"      // the user's manager came over
+	CauseAsked        Cause = "asked"        // a person asked for a look at this user
 )
 
 // Change is one message. It names a user of a route's source; today's truth decides what happens.

@@ -53,7 +53,8 @@ Microsoft Graph change notifications, through Service Bus.`,
 	root.SetErr(p.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(p.demoCommand(), p.simCommand(), p.brokerCommand(), p.serveCommand(), p.configCommand(), p.planCommand(), p.statusCommand(), p.guardCommand())
+	root.AddCommand(p.demoCommand(), p.simCommand(), p.brokerCommand(), p.serveCommand(), p.configCommand(), p.planCommand(), p.statusCommand(), p.guardCommand(),
+		p.lookCommand())
 	return p.exit(root.ExecuteContext(ctx))
 }
 

@@ -44,6 +44,7 @@ func TestWrongUseIsSaidInOneLineAndExits2(t *testing.T) {
 		{"a decision without a route", []string{"guard", "approve"}, "write tenantsync guard approve ROUTE"},
 		{"a decision about nobody", []string{"guard", "approve", "a→b"}, "name users, or give --all"},
 		{"a decision about all and one", []string{"guard", "reject", "a→b", "u1", "--all"}, "name users, or give --all"},
+		{"a look at nobody", []string{"look", "a→b"}, "write tenantsync look ROUTE USER…"},
 		{"an administrator without a key", []string{"guard", "list"}, "set TENANTSYNC_ADMIN_KEY"},
 		{"an administrator of no address", []string{"guard", "list", "--url", "sync"}, "write an address such as"},
 		{"an unknown command of config", []string{"config", "frobnicate"}, `unknown command "frobnicate" for "tenantsync config"`},
@@ -67,7 +68,7 @@ func TestHelpListsTheCommands(t *testing.T) {
 		if code != exitOK || stderr != "" {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
 		}
-		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  config ", "\n  plan ", "\n  status ", "\n  guard "} {
+		for _, command := range []string{"\n  demo ", "\n  sim ", "\n  broker ", "\n  serve ", "\n  config ", "\n  plan ", "\n  status ", "\n  guard ", "\n  look "} {
 			if !strings.Contains(stdout, command) {
 				t.Errorf("%v: the help does not list%q:\n%s", args, command, stdout)
 			}
