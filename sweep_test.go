@@ -3,30 +3,32 @@ package main_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/tenantsync/tenantsync/functions"
+	"github.com/tenantsync/tenantsync/functions/look"
 	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/demo"
 	"github.com/tenantsync/tenantsync/shared/entrasim"
 )
 
-// sweep runs the timer once, now.
+// sweep has what changed looked at, now.
 func (h *house) sweep(t *testing.T) {
 	t.Helper()
-	if err := h.trySweep(t); err != nil {
+	if err := h.fire(t, "sweep"); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// trySweep is sweep where it may fail.
-func (h *house) trySweep(t *testing.T) error {
+// fire runs a timer once, now.
+func (h *house) fire(t *testing.T, timer string) error {
 	t.Helper()
-	i := slices.IndexFunc(h.program.Functions, func(f functions.Function) bool { return f.Name == "sweep" })
+	i := slices.IndexFunc(h.program.Functions, func(f functions.Function) bool { return f.Name == timer })
 	if i < 0 {
-		t.Fatal("there is no function sweep")
+		t.Fatalf("there is no function %s", timer)
 	}
 	return h.program.Functions[i].Timer.Run(t.Context())
 }
@@ -159,4 +161,24 @@ func TestWhatGraphSaysOfASubscriptionIsDoneAtOnce(t *testing.T) {
 		}
 		h.settles(t)
 	})
+}
+
+func TestEverybodyIsLookedAtWhenSomebodyAsks(t *testing.T) {
+	t.Parallel()
+	w := settle(t, open(t, entrasim.Notify{}, 53))
+	crew := []person{w.hire(t, us, nil), w.hire(t, us, nil), w.hire(t, us, nil)}
+	for _, p := range crew {
+		w.ask(t, contoso, http.MethodPatch, "/users/"+p.arrives(t, contoso), edits{"jobTitle": "Changed"})
+	}
+	if err := w.fire(t, "renew"); err != nil {
+		t.Fatal(err)
+	}
+	if wrong := w.wrong(); wrong == "" {
+		t.Error("all is right although nobody asked; this test shows nothing")
+	}
+	w.manage(t, "look", look.Request{Route: crew[0].route(contoso), All: true}, &look.Answer{})
+	if err := w.fire(t, "renew"); err != nil {
+		t.Fatal(err)
+	}
+	w.settles(t)
 }

@@ -1,4 +1,4 @@
-// Package look has single users looked at now, because an administrator asks for it.
+// Package look has users looked at because an administrator asks for it: some at once, or everybody.
 package look
 
 import (
@@ -33,16 +33,22 @@ type Users interface {
 	UserID(ctx context.Context, tenantID, name string) (string, error)
 }
 
+// Census has everybody on a route looked at soon.
+type Census interface {
+	Ask(ctx context.Context, route tenant.Route) error
+}
+
 // Bus takes changes.
 type Bus interface {
 	Send(ctx context.Context, queue string, changes []change.Change) error
 }
 
 // Handler answers POST of a Request with an Answer once the changes are on the bus; what they lead to stands in the journal. 400 is a mistake in
-// the request, 404 a user who is not there, and 502 Graph or the bus failing: then nobody is looked at.
+// the request, 404 a user who is not there, and 502 Graph or the bus failing, 500 the store: then nobody is looked at.
 type Handler struct {
 	Topology *tenant.Topology
 	Users    Users
+	Census   Census
 	Bus      Bus
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -51,10 +57,13 @@ type Handler struct {
 // Request names the users to look at.
 type Request struct {
 	Route string   `json:"route"`
-	Users []string `json:"users"` // object ids in the source, or principal names
+	Users []string `json:"users,omitempty"` // object ids in the source, or principal names
+	// All, in place of Users, is everybody in the source and everybody who has an external user. That is bulk work, and begins when the timer
+	// renew runs next.
+	All bool `json:"all,omitempty"`
 }
 
-// Answer says who is looked at.
+// Answer says who is looked at. It is empty when everybody is.
 type Answer struct {
 	Users []string `json:"users"` // object ids in the source, each once
 	// Traces are what the journal names all that follows by, for each of Users.
@@ -73,40 +82,50 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	users, err := h.find(ctx, route, asked)
-	if errors.Is(err, provisioning.ErrNotFound) {
-		jsonhttp.Refuse(w, http.StatusNotFound, err.Error())
-		return
-	}
-	changes, told := h.changes(route, users)
-	if err == nil {
-		err = h.Bus.Send(ctx, change.QueueChanges, changes)
-	}
-	log := h.Log.With("route", route.Name, "users", asked)
+	log := h.Log.With("route", route.Name, "users", asked.Users, "all", asked.All)
+	told, status, err := h.look(ctx, route, asked)
 	if err != nil {
 		log.ErrorContext(ctx, "look: nobody is looked at", "error", err)
-		jsonhttp.Refuse(w, http.StatusBadGateway, "nobody is looked at: "+err.Error())
+		jsonhttp.Refuse(w, status, "nobody is looked at: "+err.Error())
 		return
 	}
 	log.InfoContext(ctx, "look")
 	jsonhttp.Answer(w, http.StatusOK, told)
 }
 
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) (tenant.Route, []string, error) {
-	var asked Request
+// look returns the status of its error.
+func (h *Handler) look(ctx context.Context, route tenant.Route, asked Request) (told Answer, status int, err error) {
+	if asked.All {
+		if err := h.Census.Ask(ctx, route); err != nil {
+			return told, http.StatusInternalServerError, fmt.Errorf("store the request: %w", err)
+		}
+		return Answer{Users: []string{}, Traces: []string{}}, 0, nil
+	}
+	users, err := h.find(ctx, route, asked.Users)
+	switch {
+	case errors.Is(err, provisioning.ErrNotFound):
+		return told, http.StatusNotFound, err
+	case err != nil:
+		return told, http.StatusBadGateway, err
+	}
+	changes, told := h.changes(route, users)
+	return told, http.StatusBadGateway, h.Bus.Send(ctx, change.QueueChanges, changes)
+}
+
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (route tenant.Route, asked Request, err error) {
 	if err := jsonhttp.Read(w, r, maxBody, &asked); err != nil {
-		return tenant.Route{}, nil, fmt.Errorf("the body is no request: %w; known fields are route and users", err)
+		return route, asked, fmt.Errorf("the body is no request: %w; known fields are route, users and all", err)
 	}
 	route, known := h.Topology.Route(asked.Route)
 	switch n := len(asked.Users); {
 	case !known:
-		return route, nil, fmt.Errorf("there is no route %q in the configuration", asked.Route)
-	case n == 0:
-		return route, nil, errors.New("name users, by object id or principal name")
+		return route, asked, fmt.Errorf("there is no route %q in the configuration", asked.Route)
+	case asked.All == (n > 0):
+		return route, asked, errors.New(`name users, by object id or principal name, or write "all": true`)
 	case n > MaxUsers:
-		return route, nil, fmt.Errorf("%d users; name at most %d", n, MaxUsers)
+		return route, asked, fmt.Errorf("%d users; name at most %d", n, MaxUsers)
 	}
-	return route, asked.Users, nil
+	return route, asked, nil
 }
 
 // find returns the object ids of users, each once.

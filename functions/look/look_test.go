@@ -30,7 +30,9 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 type world struct {
 	known      map[string]string // object ids by name
 	sent       []change.Change
-	graph, bus error // what fails
+	asked      []string // routes on which everybody is looked at
+	graph, bus error    // what fails
+	store      error
 }
 
 func (w *world) UserID(_ context.Context, tenantID, name string) (string, error) {
@@ -54,6 +56,13 @@ func (w *world) Send(_ context.Context, queue string, changes []change.Change) e
 	return w.bus
 }
 
+func (w *world) Ask(_ context.Context, route tenant.Route) error {
+	if w.store == nil {
+		w.asked = append(w.asked, route.Name)
+	}
+	return w.store
+}
+
 func (w *world) call(t *testing.T, method, body string) *httptest.ResponseRecorder {
 	t.Helper()
 	topology, err := tenant.NewTopology([]tenant.Tenant{{Name: "fabrikam-us", ID: source}, {Name: "contoso", ID: "22222222-2222-4222-8222-222222222222"}},
@@ -61,7 +70,7 @@ func (w *world) call(t *testing.T, method, body string) *httptest.ResponseRecord
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &look.Handler{Topology: topology, Users: w, Bus: w, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
+	h := &look.Handler{Topology: topology, Users: w, Census: w, Bus: w, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, httptest.NewRequest(method, "/api/look", strings.NewReader(body)))
 	if rec.Header().Get("Content-Type") != "application/json" {
@@ -92,6 +101,14 @@ func TestWhoIsAskedAboutIsLookedAtOnce(t *testing.T) {
 	}
 }
 
+func TestEverybodyIsLookedAtOnOneRoute(t *testing.T) {
+	w := &world{known: people()}
+	rec := w.call(t, http.MethodPost, `{"route":"`+route+`","all":true}`)
+	if rec.Code != http.StatusOK || strings.TrimSpace(rec.Body.String()) != `{"users":[],"traces":[]}` || !reflect.DeepEqual(w.asked, []string{route}) || len(w.sent) > 0 {
+		t.Errorf("%d %s; asked for %v, sent %v", rec.Code, rec.Body, w.asked, w.sent)
+	}
+}
+
 func TestNobodyIsLookedAtWhenSomethingIsWrong(t *testing.T) {
 	many := strings.Repeat(`"u1",`, look.MaxUsers) + `"u1"`
 	for _, tt := range []struct {
@@ -102,19 +119,21 @@ func TestNobodyIsLookedAtWhenSomethingIsWrong(t *testing.T) {
 	}{
 		{"another method", http.MethodGet, "", nil, nil, http.StatusMethodNotAllowed, "use POST"},
 		{"no JSON", http.MethodPost, "{", nil, nil, http.StatusBadRequest, "the body is no request"},
-		{"an unknown field", http.MethodPost, `{"who":["u1"]}`, nil, nil, http.StatusBadRequest, "known fields are route and users"},
+		{"an unknown field", http.MethodPost, `{"who":["u1"]}`, nil, nil, http.StatusBadRequest, "known fields are route, users and all"},
 		{"two objects", http.MethodPost, `{}{}`, nil, nil, http.StatusBadRequest, "something follows the object"},
 		{"an unknown route", http.MethodPost, `{"route":"x","users":["u1"]}`, nil, nil, http.StatusBadRequest, `there is no route \"x\"`},
 		{"nobody", http.MethodPost, `{"route":"` + route + `"}`, nil, nil, http.StatusBadRequest, "name users"},
+		{"everybody and somebody", http.MethodPost, `{"route":"` + route + `","users":["u1"],"all":true}`, nil, nil, http.StatusBadRequest, "name users"},
+		{"the store fails", http.MethodPost, `{"route":"` + route + `","all":true}`, nil, nil, http.StatusInternalServerError, "the store is away"},
 		{"too many", http.MethodPost, `{"route":"` + route + `","users":[` + many + `]}`, nil, nil, http.StatusBadRequest, "at most 50"},
 		{"a stranger among them", http.MethodPost, `{"route":"` + route + `","users":["u1","stranger"]}`, nil, nil, http.StatusNotFound, `user \"stranger\"`},
 		{"Graph fails", http.MethodPost, `{"route":"` + route + `","users":["u1"]}`, errors.New("Graph is away"), nil, http.StatusBadGateway, "Graph is away"},
 		{"the bus fails", http.MethodPost, `{"route":"` + route + `","users":["u1"]}`, nil, errors.New("the bus is away"), http.StatusBadGateway, "the bus is away"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &world{known: people(), graph: tt.graph, bus: tt.bus}
+			w := &world{known: people(), graph: tt.graph, bus: tt.bus, store: errors.New("the store is away")}
 			rec := w.call(t, tt.method, tt.body)
-			if rec.Code != tt.status || !strings.Contains(rec.Body.String(), tt.says) || len(w.sent) > 0 {
+			if rec.Code != tt.status || !strings.Contains(rec.Body.String(), tt.says) || len(w.sent)+len(w.asked) > 0 {
 				t.Errorf("%d %s, want %d and %q; sent: %+v", rec.Code, rec.Body, tt.status, tt.says, w.sent)
 			}
 		})

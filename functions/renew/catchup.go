@@ -55,14 +55,28 @@ func (h *Handler) wasAbsent(ctx context.Context, tenantID string) (bool, error) 
 // and conditions on dates become true by themselves.
 const lookEvery = 24 * time.Hour
 
-// dueAgain reports whether the last look at everybody on a route is too long ago. A route that is new is looked at for that reason.
+// dueAgain reports whether the last look at everybody on a route is too long ago, or was before somebody asked for one. A route that is new
+// is looked at for the former reason.
 func (h *Handler) dueAgain(ctx context.Context, r tenant.Route) (bool, error) {
 	last, err := h.Store.Cursor(ctx, lookedCursor(r))
 	if err != nil {
 		return false, err
 	}
+	asked, err := h.Store.Cursor(ctx, askedCursor(r))
+	if err != nil {
+		return false, err
+	}
 	at, err := time.Parse(time.RFC3339, last)
-	return err != nil || h.Now().Sub(at) >= lookEvery, nil
+	if err != nil || h.Now().Sub(at) >= lookEvery {
+		return true, nil
+	}
+	askedAt, err := time.Parse(time.RFC3339, asked)
+	return err == nil && !askedAt.Before(at), nil
+}
+
+// Ask has everybody on a route looked at in the next run.
+func (h *Handler) Ask(ctx context.Context, r tenant.Route) error {
+	return h.Store.SaveCursor(ctx, askedCursor(r), h.Now().UTC().Format(time.RFC3339Nano))
 }
 
 // Presence begins the names of the cursors that say when a tenant was last served. Without them everybody is looked at.
@@ -73,13 +87,16 @@ func (h *Handler) caughtUp(held subscription.Held, r tenant.Route) string {
 	return held.ID + "/" + h.Rules[r.Name]
 }
 
-// Names of cursors: what a route has caught up with, when everybody on it was last looked at, and when a tenant was last served.
+// Names of cursors: what a route has caught up with, when everybody on it was last looked at, when somebody last asked for that, and when a
+// tenant was last served.
 func routeCursor(r tenant.Route) string     { return "catch-up/" + r.Name + "/" + r.Target.ID }
 func lookedCursor(r tenant.Route) string    { return "looked/" + r.Name + "/" + r.Target.ID }
+func askedCursor(r tenant.Route) string     { return "asked/" + r.Name + "/" + r.Target.ID }
 func presenceCursor(tenantID string) string { return Presence + tenantID }
 
 // lookAtEverybody has a place for the sweeps to go on from before it begins: what changes meanwhile they find.
 func (h *Handler) lookAtEverybody(ctx context.Context, held subscription.Held, routes []tenant.Route) error {
+	begun := h.Now().UTC().Format(time.RFC3339Nano) // who asks from now on asks for another look
 	if err := h.Sweeps.Begin(ctx, held.TenantID); err != nil {
 		return fmt.Errorf("begin to track changes: %w", err)
 	}
@@ -87,7 +104,7 @@ func (h *Handler) lookAtEverybody(ctx context.Context, held subscription.Held, r
 		return err
 	}
 	for _, route := range routes {
-		if err := h.Store.SaveCursor(ctx, lookedCursor(route), h.Now().UTC().Format(time.RFC3339)); err != nil {
+		if err := h.Store.SaveCursor(ctx, lookedCursor(route), begun); err != nil {
 			return err
 		}
 		if err := h.Store.SaveCursor(ctx, routeCursor(route), h.caughtUp(held, route)); err != nil {

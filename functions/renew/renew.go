@@ -53,7 +53,7 @@ type Handler struct {
 }
 
 // Run renews what is due. What happened while nobody listened was never notified, so a route catches up when it is new,
-// when the subscription of its source is, after a long absence, when its rules have changed, and once a day: a change for everybody in the source and everybody
+// when the subscription of its source is, after a long absence, when its rules have changed, once a day, and when somebody asks: a change for everybody in the source and everybody
 // linked from it. A catch-up that fails is tried again on the next run.
 func (h *Handler) Run(ctx context.Context) error {
 	h.running.Lock()

@@ -24,6 +24,8 @@ const (
 	usID     = "00000000-0000-4000-8000-000000000002"
 )
 
+var errAway = errors.New("it is away")
+
 // world is what the timer works with: the subscriptions that stand, the people of each tenant, page by page, what is
 // remembered, and the changes on the bus.
 type world struct {
@@ -35,6 +37,7 @@ type world struct {
 	sent     []change.Change
 	begun    []string         // where sweeps got a place to go on from, and when
 	failing  map[string]error // call → its error
+	during   func()           // what happens while users are listed
 	now      time.Time
 }
 
@@ -42,6 +45,9 @@ func (w *world) Run(context.Context) ([]subscription.Held, error) { return w.sta
 
 // UserIDs fails after the first page, as a listing that is throttled half-way does.
 func (w *world) UserIDs(_ context.Context, tenantID string, each func([]string) error) error {
+	if w.during != nil {
+		w.during()
+	}
 	for _, page := range w.pages[tenantID] {
 		if err := each(page); err != nil {
 			return err
@@ -291,7 +297,6 @@ func TestWhoIsLinkedAndHasVanishedIsLookedAtToo(t *testing.T) {
 }
 
 func TestACatchUpThatFailedIsDoneAgainFromTheStart(t *testing.T) {
-	errAway := errors.New("it is away")
 	for name, call := range map[string]string{
 		"the listing breaks off":              "users of " + mexicoID,
 		"the bus takes nothing":               "send",
@@ -336,7 +341,6 @@ func ids(changes []change.Change) map[string]bool {
 }
 
 func TestATenantThatFailsDoesNotHoldUpTheOthers(t *testing.T) {
-	errAway := errors.New("it is away")
 	t.Run("when its catch-up fails", func(t *testing.T) {
 		w, h := newBench(t)
 		w.failing["users of "+mexicoID] = errAway

@@ -200,7 +200,7 @@ func handlers(c *config.Config, o Options, fingerprints map[string]string, direc
 		Sweep:     &sweepfunction.Handler{Sweeper: sweeper},
 		Replay:    &replay.Handler{Bus: bus, Log: o.Log},
 		Guard:     &guard.Handler{Topology: c.Topology, Store: store, Bus: bus, Now: o.Now, Log: o.Log},
-		Look:      &look.Handler{Topology: c.Topology, Users: directory, Bus: bus, Now: o.Now, Log: o.Log},
+		Look:      &look.Handler{Topology: c.Topology, Users: directory, Census: renewals, Bus: bus, Now: o.Now, Log: o.Log},
 	}
 }
 

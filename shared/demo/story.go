@@ -176,12 +176,19 @@ func (s *story) comeBack(ctx context.Context) error {
 	})
 }
 
-// settle waits until the target is as it must be; ErrWrong when it is not in time.
+// settle waits until the target is as it must be and nothing is under way, so that the journal has it all; ErrWrong when it is not in time.
 func (s *story) settle(parent context.Context) error {
 	ctx, cancel := context.WithTimeout(parent, s.world.patience)
 	defer cancel()
 	for {
+		busy, err := s.world.busy()
+		if err != nil {
+			return err
+		}
 		s.wrong = check(s.people, s.world.Graph.Users(Contoso.ID))
+		if len(s.wrong) == 0 && busy {
+			s.wrong = []string{"the target is right, but changes are still under way"}
+		}
 		if len(s.wrong) == 0 {
 			return nil
 		}

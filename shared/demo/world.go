@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenantsync/tenantsync/shared/change"
 	"github.com/tenantsync/tenantsync/shared/config"
 	"github.com/tenantsync/tenantsync/shared/entrasim"
 	"github.com/tenantsync/tenantsync/shared/standalone"
@@ -136,6 +137,16 @@ func (w *World) Close() error {
 		err = w.admin.Close()
 	}
 	return errors.Join(err, w.bus.Close(), w.Graph.Close())
+}
+
+// busy tells whether a change waits on the bus or is worked on.
+func (w *World) busy() (bool, error) {
+	for _, queue := range change.Queues() {
+		if counts, err := w.bus.Counts(queue); err != nil || counts.Active > 0 {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // WriteConfig writes the tenantsync.yaml of the organization.
