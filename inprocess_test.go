@@ -69,7 +69,7 @@ var administration = append([]string{
 }, entrasim.DefaultRoles...)
 
 // build makes the world of a house. Its program does not run yet, so that a test can furnish the tenants.
-func build(t *testing.T, p blueprint) *house {
+func build(t testing.TB, p blueprint) *house {
 	t.Helper()
 	if p.tenants == nil {
 		p.tenants = []entrasim.Tenant{{Name: demo.Mexico.Name, ID: demo.Mexico.ID, Domain: mexicoDomain},
@@ -128,7 +128,7 @@ func (h *house) serve(t *testing.T, routes string) {
 }
 
 // openBus starts a bus whose key is always the same, so that another can take its place.
-func openBus(t *testing.T, addr string) *broker.Server {
+func openBus(t testing.TB, addr string) *broker.Server {
 	t.Helper()
 	bus, err := broker.New(broker.Options{
 		Queues: []broker.QueueConfig{
@@ -181,7 +181,7 @@ func (h *house) run(t *testing.T, routes string) {
 }
 
 // configure loads a configuration as a user's is loaded.
-func (h *house) configure(t *testing.T, routes string) *config.Config {
+func (h *house) configure(t testing.TB, routes string) *config.Config {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString("tenants:\n")
@@ -208,7 +208,7 @@ func (h *house) configure(t *testing.T, routes string) *config.Config {
 }
 
 // directory signs in to a tenant of the house.
-func (h *house) directory(t *testing.T, of tenant.Tenant) *directory {
+func (h *house) directory(t testing.TB, of tenant.Tenant) *directory {
 	t.Helper()
 	d, err := signIn(h.graph.Client(), h.graph.URL(), h.graph.URL(), of.Name, h.graph.App().ID, h.graph.App().Secret)
 	if err != nil {

@@ -24,7 +24,7 @@ func (h *house) sweep(t *testing.T) {
 }
 
 // fire runs a timer once, now.
-func (h *house) fire(t *testing.T, timer string) error {
+func (h *house) fire(t testing.TB, timer string) error {
 	t.Helper()
 	i := slices.IndexFunc(h.program.Functions, func(f functions.Function) bool { return f.Name == timer })
 	if i < 0 {
