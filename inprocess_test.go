@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ type house struct {
 	options app.Options
 	way     func(near http.RoundTripper) http.RoundTripper // of the program's requests
 	journal chronicle
+	data    string // of the program; "": another folder each time it runs
 }
 
 // blueprint is what a house is built from. The zero blueprint is the organization of the demo in calm weather.
@@ -59,7 +61,8 @@ type blueprint struct {
 	extensions []string // directory extensions of users, besides the one for the link key
 	weather    entrasim.Notify
 	seed       uint64
-	options    app.Options // the transport and the journal are the house's
+	options    app.Options      // the transport and the journal are the house's
+	now        func() time.Time // of the tenants; nil: time.Now
 }
 
 // administration is what the application may do everywhere in a house, so that its token also serves those who look after the tenants.
@@ -83,7 +86,7 @@ func build(t testing.TB, p blueprint) *house {
 	h.graph, err = entrasim.New(entrasim.Options{
 		Tenants:    p.tenants,
 		App:        entrasim.App{ExtensionProperties: append(p.extensions, "tenantsyncSource"), HomeTenant: p.tenants[len(p.tenants)-1].Name},
-		AutoRedeem: true, Notify: p.weather, Seed: p.seed,
+		AutoRedeem: true, Notify: p.weather, Seed: p.seed, Now: p.now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,9 +117,9 @@ func openWith(t *testing.T, p blueprint) *house {
 }
 
 // serve starts the program with these routes, in YAML, and returns once their sources are watched.
-func (h *house) serve(t *testing.T, routes string) {
+func (h *house) serve(t *testing.T, routes string) (stop func()) {
 	t.Helper()
-	h.run(t, routes)
+	stop = h.run(t, routes)
 	eventually(t, patience, func() string {
 		for _, source := range h.sources {
 			if held, err := h.program.Store.Subscriptions(t.Context(), source.ID); err != nil || len(held) == 0 {
@@ -125,6 +128,7 @@ func (h *house) serve(t *testing.T, routes string) {
 		}
 		return ""
 	})
+	return stop
 }
 
 // openBus starts a bus whose key is always the same, so that another can take its place.
@@ -147,10 +151,14 @@ func openBus(t testing.TB, addr string) *broker.Server {
 	return bus
 }
 
-// run starts the program and its host.
-func (h *house) run(t *testing.T, routes string) {
+// run starts the program and its host, until stop or the end of the test.
+func (h *house) run(t *testing.T, routes string) (stop func()) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address := "127.0.0.1:0"
+	if h.url != "" {
+		address = strings.TrimPrefix(h.url, "http://") // as before
+	}
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,21 +171,24 @@ func (h *house) run(t *testing.T, routes string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	host := &standalone.Host{Functions: h.program.Functions, Receiver: h.program.Bus, AdminKey: adminKey, Log: slog.New(slog.DiscardHandler)}
 	go func() { ended <- host.Run(ctx, listener) }()
-	t.Cleanup(func() {
-		stop()
+	program := h.program
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("the host ended with: %v", err)
 		}
 		closing, done := context.WithTimeout(context.Background(), 5*time.Second)
 		defer done()
-		if err := h.program.Close(closing); err != nil {
+		if err := program.Close(closing); err != nil {
 			t.Errorf("close the program: %v", err)
 		}
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // configure loads a configuration as a user's is loaded.
@@ -189,7 +200,10 @@ func (h *house) configure(t testing.TB, routes string) *config.Config {
 		fmt.Fprintf(&text, "- {name: %s, id: %s}\n", tn.Name, tn.ID)
 	}
 	text.WriteString("routes:\n" + routes)
-	dir := t.TempDir()
+	dir := h.data
+	if dir == "" {
+		dir = t.TempDir()
+	}
 	file := filepath.Join(dir, "tenantsync.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
