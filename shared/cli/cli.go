@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -84,6 +85,13 @@ func (p Program) exit(err error) int {
 	}
 	fmt.Fprintln(p.Stderr, "tenantsync:", err)
 	return exitFailed
+}
+
+// writeJSON writes v for machines and people alike.
+func (p Program) writeJSON(v any) error {
+	out := json.NewEncoder(p.Stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
 }
 
 // logger writes JSON lines to standard output: the Functions host takes standard error for failures.

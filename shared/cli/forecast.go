@@ -60,9 +60,7 @@ const shownAtOnce = 20
 func (p Program) showForecast(f forecastOf, o planOptions) error {
 	slices.SortStableFunc(f.Users, func(a, b foreseen) int { return cmp.Compare(forecast.Rank(a.Action), forecast.Rank(b.Action)) })
 	if o.json {
-		out := json.NewEncoder(p.Stdout)
-		out.SetIndent("", "  ")
-		return out.Encode(f)
+		return p.writeJSON(f)
 	}
 	paint := painter{}
 	paint.colored, _ = p.colored()

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,9 +50,7 @@ func (p Program) guardListCommand(r *remote) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				out := json.NewEncoder(p.Stdout)
-				out.SetIndent("", "  ")
-				return out.Encode(answer)
+				return p.writeJSON(answer)
 			}
 			return showHeld(p.Stdout, answer.Held)
 		},

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,9 +28,7 @@ The exit code is 1 if somebody has to look at something.`,
 				return err
 			}
 			if asJSON {
-				out := json.NewEncoder(p.Stdout)
-				out.SetIndent("", "  ")
-				if err := out.Encode(report); err != nil {
+				if err := p.writeJSON(report); err != nil {
 					return err
 				}
 			} else if err := showStatus(p.Stdout, report); err != nil {

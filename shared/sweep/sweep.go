@@ -85,7 +85,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	var failures []error
 	for _, source := range s.Topology.Sources() {
 		at, err := s.position(ctx, source.ID)
-		err = errors.Join(err, s.sweep(ctx, source), s.sweepMembers(ctx, source, at.Cursor == ""))
+		if err == nil {
+			err = errors.Join(s.sweep(ctx, source, at), s.sweepMembers(ctx, source, at.Cursor == ""))
+		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("sweep %s (%s): %w", source.Name, source.ID, err))
 		}
@@ -116,11 +118,7 @@ func (s *Sweeper) Begin(ctx context.Context, tenantID string) error {
 	return nil
 }
 
-func (s *Sweeper) sweep(ctx context.Context, source tenant.Tenant) error {
-	at, err := s.position(ctx, source.ID)
-	if err != nil {
-		return err
-	}
+func (s *Sweeper) sweep(ctx context.Context, source tenant.Tenant, at position) (err error) {
 	if at.Cursor == "" {
 		return s.restart(ctx, source.ID) // whoever is new is looked at with the subscription
 	}
