@@ -179,6 +179,21 @@ func TestAGroupSweepThatFailsGoesOnFromWhereItWas(t *testing.T) {
 	}
 }
 
+func TestGroupsThatAreNewWaitUntilItIsKnownWhereTheUsersAre(t *testing.T) {
+	w, s := newGroups(t)
+	delete(w.cursors, "sweep-groups/"+usID) // as if the scope had just got its groups
+	w.failing["cursor sweep/"+usID] = errors.New("it is away")
+	if err := s.Run(t.Context()); !errors.Is(err, w.failing["cursor sweep/"+usID]) {
+		t.Fatalf("error %v", err)
+	}
+	w.failing = map[string]error{}
+	taken := len(w.censuses)
+	run(t, s)
+	if len(w.censuses) != taken+1 {
+		t.Errorf("%d times everybody is looked at, want once: nobody knows who came and went until now", len(w.censuses)-taken)
+	}
+}
+
 func TestGroupsThatCannotBeReadKeepNoOtherRouteFromBeginning(t *testing.T) {
 	w, s := newWorld(t)
 	s.Groups = map[string][]string{"us→contoso": {"sales"}}

@@ -67,7 +67,7 @@ func (w *world) Changes(_ context.Context, tenantID, cursor string, each func([]
 }
 
 func (w *world) Cursor(_ context.Context, name string) (string, error) {
-	return w.cursors[name], w.call("cursor")
+	return w.cursors[name], errors.Join(w.call("cursor"), w.failing["cursor "+name])
 }
 
 func (w *world) SaveCursor(_ context.Context, name, value string) error {
